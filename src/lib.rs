@@ -1,0 +1,30 @@
+//! mod_wsroute: WebSockets to per-user containers, inside Apache httpd.
+//!
+//! A WebSocket walks through the folders once, from left to right:
+//!
+//! `module::hooks` sees the request -> [`upgrade`] says whether it is one -> [`route`] says where
+//! to -> [`upstream`] connects and shakes hands -> `module::handoff` takes the client out of
+//! httpd -> [`relay`] moves bytes until an [`relay::Outcome`] -> `module::finish` gives the
+//! connection back, logs, counts.
+//!
+//! `ffi`, `httpd` and `module` know httpd and are behind the feature "httpd". The other folders
+//! know nothing of it, hold no unsafe code and are compiled and tested without its headers.
+
+#[forbid(unsafe_code)]
+pub mod relay;
+#[forbid(unsafe_code)]
+pub mod route;
+#[forbid(unsafe_code)]
+pub mod upgrade;
+#[forbid(unsafe_code)]
+pub mod upstream;
+
+#[cfg(feature = "httpd")]
+#[allow(unsafe_code)]
+mod ffi;
+#[cfg(feature = "httpd")]
+#[allow(unsafe_code)]
+mod httpd;
+#[cfg(feature = "httpd")]
+#[allow(unsafe_code)]
+mod module;

@@ -1,0 +1,1 @@
+//! The byte copying inside a tunnel.

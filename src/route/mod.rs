@@ -1,0 +1,1 @@
+//! Where a request belongs: key, resolver, owner.
