@@ -1,0 +1,214 @@
+//! One direction of a tunnel: reads from one end, writes to the other, holds what could not be
+//! written and nothing else.
+
+use super::{Io, Traffic};
+use crate::upgrade::frame::FrameCursor;
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::ReadBuf;
+
+/// How much is read at once, and so how much a direction can hold at most, in bytes.
+pub(super) const SCRATCH: usize = 64 * 1024;
+
+/// Reads per poll before the other direction, and other sessions, get their turn.
+const READS_PER_POLL: usize = 8;
+
+thread_local! {
+    /// One buffer for each runtime thread: a session at rest owns none.
+    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+}
+
+/// How far the reading side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Open,
+    /// End of stream.
+    Ended,
+    /// Reset, or broken otherwise.
+    Failed,
+}
+
+/// How far the writing side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sink {
+    Open,
+    /// We said that no more comes (FIN, close_notify).
+    ShutDown,
+    /// Nobody takes what we write.
+    Failed,
+}
+
+pub(super) struct Direction {
+    pub source: Source,
+    pub sink: Sink,
+    pub frames: FrameCursor,
+    bytes: u64,
+    /// Read and not yet written. Empty, and without memory, whenever the sink keeps up.
+    pending: Vec<u8>,
+    written: usize,
+    /// The sink may hold bytes of its own (TLS records).
+    unflushed: bool,
+    /// A Close frame of ours that waits for the end of the frame under way.
+    seal: Option<Vec<u8>>,
+    /// A Close frame of ours is the last thing that this direction carries.
+    sealed: bool,
+}
+
+impl Direction {
+    /// Begins with bytes that were read from the source before.
+    pub fn new(early: Vec<u8>) -> Direction {
+        let mut frames = FrameCursor::default();
+        frames.advance(&early);
+        Direction {
+            source: Source::Open,
+            sink: Sink::Open,
+            frames,
+            bytes: early.len() as u64,
+            pending: early,
+            written: 0,
+            unflushed: false,
+            seal: None,
+            sealed: false,
+        }
+    }
+
+    /// Copies until one side has to wait. `Ready` means: nothing is left to do before the source
+    /// or the sink changes its state; look at them.
+    pub fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut dyn Io,
+        to: &mut dyn Io,
+    ) -> Poll<()> {
+        for _ in 0..READS_PER_POLL {
+            ready!(self.poll_drain(cx, to));
+            if self.source != Source::Open {
+                return Poll::Ready(());
+            }
+            ready!(self.poll_read_once(cx, from, to));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes out what is held.
+    fn poll_drain(&mut self, cx: &mut Context<'_>, to: &mut dyn Io) -> Poll<()> {
+        while self.written < self.pending.len() && self.sink == Sink::Open {
+            match ready!(Pin::new(&mut *to).poll_write(cx, &self.pending[self.written..])) {
+                Ok(n) if n > 0 => {
+                    self.written += n;
+                    self.unflushed = true;
+                }
+                _ => self.sink = Sink::Failed,
+            }
+        }
+        if self.written > 0 || self.sink != Sink::Open {
+            self.pending = Vec::new();
+            self.written = 0;
+        }
+        if self.unflushed && self.sink == Sink::Open {
+            if ready!(Pin::new(&mut *to).poll_flush(cx)).is_err() {
+                self.sink = Sink::Failed;
+            }
+            self.unflushed = false;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_read_once(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut dyn Io,
+        to: &mut dyn Io,
+    ) -> Poll<()> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            let result = ready!(Pin::new(from).poll_read(cx, &mut buf));
+            let bytes = buf.filled();
+            match result {
+                Err(_) => self.source = Source::Failed,
+                Ok(()) if bytes.is_empty() => self.source = Source::Ended,
+                Ok(()) => self.carry(cx, bytes, to),
+            }
+            Poll::Ready(())
+        })
+    }
+
+    /// Passes on what was just read; keeps what the sink does not take at once.
+    fn carry(&mut self, cx: &mut Context<'_>, bytes: &[u8], to: &mut dyn Io) {
+        if self.sealed || self.sink != Sink::Open {
+            return;
+        }
+        let bytes = if self.seal.is_some() {
+            &bytes[..self.frames.advance_to_boundary(bytes)]
+        } else {
+            self.frames.advance(bytes);
+            bytes
+        };
+        self.bytes += bytes.len() as u64;
+        let mut taken = 0;
+        match Pin::new(to).poll_write(cx, bytes) {
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.unflushed = true;
+                taken = n;
+            }
+            Poll::Pending => {}
+            Poll::Ready(_) => {
+                self.sink = Sink::Failed;
+                return;
+            }
+        }
+        if taken < bytes.len() {
+            self.pending = bytes[taken..].to_vec();
+        }
+        self.seal_if_possible();
+    }
+
+    /// Everything that was read has been taken by the sink's transport (or never will be).
+    pub fn is_drained(&self) -> bool {
+        self.pending.is_empty() && !self.unflushed
+    }
+
+    /// The direction has nothing more to do.
+    pub fn is_done(&self) -> bool {
+        self.sink == Sink::Failed || (self.source != Source::Open && self.sink == Sink::ShutDown)
+    }
+
+    /// Makes a Close frame the last bytes of this direction: now, or when the frame under way has
+    /// ended. None is added once a Close frame has passed.
+    pub fn seal(&mut self, close_frame: Vec<u8>) {
+        if !self.sealed {
+            self.seal = Some(close_frame);
+            self.seal_if_possible();
+        }
+    }
+
+    fn seal_if_possible(&mut self) {
+        if !self.frames.at_boundary() || self.frames.close_passed() {
+            return;
+        }
+        if let Some(close_frame) = self.seal.take() {
+            self.sealed = true;
+            self.pending.extend_from_slice(&close_frame);
+        }
+    }
+
+    /// A Close frame of ours ended this direction.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// No more bytes to the sink after those held: says so to the other end, once.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>, to: &mut dyn Io) -> Poll<()> {
+        if self.sink == Sink::Open && self.is_drained() {
+            let sent = ready!(Pin::new(to).poll_shutdown(cx));
+            self.sink = if sent.is_ok() { Sink::ShutDown } else { Sink::Failed };
+        }
+        Poll::Ready(())
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        Traffic { bytes: self.bytes, messages: self.frames.messages() }
+    }
+}

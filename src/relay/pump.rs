@@ -1,0 +1,472 @@
+//! One tunnel as one future: both directions, the orders from outside, and the few timers of
+//! its end. While bytes flow there is no timer and no lock.
+
+use super::direction::{Direction, Sink, Source};
+use super::{End, Io, Order, Outcome, Session, Summary, Terms};
+use crate::upgrade::close::{CloseCode, close_frame};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Both Close frames have passed: the upstream, as the server, ends the connection first
+/// (RFC 6455 7.1.1); this is how long it may take.
+const AFTER_CLOSE: Duration = Duration::from_secs(1);
+/// We said the last word to the client: how long it may take to end.
+const LINGER: Duration = Duration::from_secs(2);
+/// The same when the child is about to exit.
+const LINGER_STOP: Duration = Duration::from_secs(1);
+/// A half-closed tunnel over which nothing passes ends after this time.
+const HALF_CLOSED_IDLE: Duration = Duration::from_secs(60);
+/// A Close frame can only be added between two frames: how long the frame under way may take.
+const FRAME_END: Duration = Duration::from_secs(2);
+const FRAME_END_STOP: Duration = Duration::from_millis(300);
+
+/// Relays between the two ends until the tunnel is over. Runs on a tokio runtime with time; must
+/// be polled by one task only. Never fails: what went wrong is in the [`Summary`].
+pub async fn relay(client: End, upstream: End, terms: Terms, session: &Session) -> Summary {
+    let mut pump = Pump {
+        up: Direction::new(client.early),
+        down: Direction::new(upstream.early),
+        client: client.io,
+        upstream: upstream.io,
+        session,
+        terms,
+        obeyed: Order::None,
+        outcome: None,
+        closing: None,
+        policy: terms.expires.map(|after| (Outcome::Expired, Box::pin(sleep(after)))),
+        limit: None,
+    };
+    poll_fn(|cx| pump.poll(cx)).await;
+    // A time limit may have come before the client was told: without waiting, a last try.
+    poll_fn(|cx| Poll::Ready(pump.down.poll_shutdown(cx, &mut *pump.client).is_ready())).await;
+    pump.summary()
+}
+
+/// Why a tunnel is given a time limit. A later one replaces an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    /// One direction ended; the other goes on as long as something passes over it. The number is
+    /// that of the bytes that have passed.
+    HalfClosed(u64),
+    FrameEnd,
+    FrameEndStop,
+    AfterClose,
+    Linger,
+    LingerStop,
+}
+
+impl Limit {
+    fn duration(self) -> Duration {
+        match self {
+            Limit::HalfClosed(_) => HALF_CLOSED_IDLE,
+            Limit::FrameEnd => FRAME_END,
+            Limit::FrameEndStop => FRAME_END_STOP,
+            Limit::AfterClose => AFTER_CLOSE,
+            Limit::Linger => LINGER,
+            Limit::LingerStop => LINGER_STOP,
+        }
+    }
+}
+
+struct Pump<'s> {
+    client: Box<dyn Io>,
+    upstream: Box<dyn Io>,
+    /// Client to upstream.
+    up: Direction,
+    /// Upstream to client.
+    down: Direction,
+    session: &'s Session,
+    terms: Terms,
+    obeyed: Order,
+    /// The first cause of the end.
+    outcome: Option<Outcome>,
+    /// The Close code that we want the client to get, as soon as a frame ends.
+    closing: Option<CloseCode>,
+    /// When the session is over by its own terms, or by the drain.
+    policy: Option<(Outcome, Pin<Box<Sleep>>)>,
+    limit: Option<(Limit, Pin<Box<Sleep>>)>,
+}
+
+impl Pump<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.session.register(cx.waker());
+        loop {
+            let before = self.state();
+            self.obey_orders();
+            self.look_at_the_clock(cx);
+            let _ = self.up.poll_copy(cx, &mut *self.client, &mut *self.upstream);
+            let _ = self.down.poll_copy(cx, &mut *self.upstream, &mut *self.client);
+            self.note_close_frames();
+            self.note_ends();
+            self.pass_on_ends(cx);
+            if self.is_over() || self.time_is_over(cx) {
+                return Poll::Ready(());
+            }
+            if self.state() == before {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// What decides whether another turn can do something that this one could not.
+    fn state(&self) -> (Source, Sink, Source, Sink, bool) {
+        let Pump { up, down, .. } = self;
+        (up.source, up.sink, down.source, down.sink, down.is_sealed())
+    }
+
+    fn obey_orders(&mut self) {
+        let order = self.session.order();
+        if order <= self.obeyed {
+            return;
+        }
+        self.obeyed = order;
+        match order {
+            Order::None => {}
+            Order::Drain => self.drain(Outcome::Drained),
+            Order::Leave => self.drain(Outcome::Stopped),
+            Order::Stop => self.close(Outcome::Stopped),
+        }
+    }
+
+    /// The session may live on for its drain time, unless it ends earlier anyway.
+    fn drain(&mut self, outcome: Outcome) {
+        let until = Instant::now() + self.terms.drain;
+        match &self.policy {
+            Some((_, sleep)) if sleep.deadline() <= until => {}
+            _ => self.policy = Some((outcome, Box::pin(tokio::time::sleep_until(until)))),
+        }
+    }
+
+    fn look_at_the_clock(&mut self, cx: &mut Context<'_>) {
+        if let Some((outcome, sleep)) = &mut self.policy
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            let outcome = *outcome;
+            self.policy = None;
+            self.close(outcome);
+        }
+    }
+
+    /// We end the tunnel ourselves.
+    fn close(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+        if self.closing.is_none() {
+            let (code, reason) = match outcome {
+                Outcome::Stopped => (CloseCode::GOING_AWAY, "the server stops"),
+                Outcome::Drained => (CloseCode::RESTART, "the server restarts"),
+                Outcome::Expired => (CloseCode::POLICY, "the session is over"),
+                _ => (CloseCode::UPSTREAM_LOST, "the upstream was lost"),
+            };
+            self.closing = Some(code);
+            self.down.seal(close_frame(code, reason));
+        }
+    }
+
+    fn note_close_frames(&mut self) {
+        if self.outcome.is_some() {
+            return;
+        }
+        // Both may pass in one turn; the answer to a Close frame never comes before it, and the
+        // client's bytes were looked at first.
+        if self.up.frames.close_passed() {
+            self.outcome = Some(Outcome::ClientClosed);
+        } else if self.down.frames.close_passed() {
+            self.outcome = Some(Outcome::UpstreamClosed);
+        }
+    }
+
+    fn note_ends(&mut self) {
+        if self.up.source != Source::Open || self.down.sink == Sink::Failed {
+            self.outcome.get_or_insert(Outcome::ClientLost);
+        }
+        if self.down.source != Source::Open {
+            let client_listens = self.up.source == Source::Open;
+            if client_listens && !self.down.frames.close_passed() {
+                self.close(Outcome::UpstreamLost);
+            }
+            self.outcome.get_or_insert(Outcome::UpstreamLost);
+        }
+        // A reset takes both directions away.
+        if self.down.source == Source::Failed {
+            self.up.sink = Sink::Failed;
+        }
+        if self.up.source == Source::Failed {
+            self.down.sink = Sink::Failed;
+        }
+    }
+
+    /// Lets each side know that the other one has no more to say, after the last byte.
+    fn pass_on_ends(&mut self, cx: &mut Context<'_>) {
+        let client_is_done = self.up.source != Source::Open
+            || (self.down.is_sealed() && self.up.frames.close_passed());
+        if client_is_done {
+            let _ = self.up.poll_shutdown(cx, &mut *self.upstream);
+        }
+        let upstream_is_done = self.down.is_sealed()
+            || (self.down.source != Source::Open && self.nothing_to_add());
+        if upstream_is_done {
+            let _ = self.down.poll_shutdown(cx, &mut *self.client);
+        }
+    }
+
+    /// No Close frame of ours will follow what has passed towards the client.
+    fn nothing_to_add(&self) -> bool {
+        self.closing.is_none()
+            || self.down.frames.close_passed()
+            || !self.down.frames.at_boundary()
+    }
+
+    fn client_is_gone(&self) -> bool {
+        self.down.sink == Sink::Failed
+    }
+
+    fn is_over(&self) -> bool {
+        let client_has_all = self.down.sink != Sink::Open;
+        let upstream_has_all = self.up.sink != Sink::Open;
+        let client_is_silent = self.up.source != Source::Open || self.client_is_gone();
+        let upstream_is_silent = self.down.source != Source::Open || self.down.is_sealed();
+        if self.client_is_gone() {
+            return upstream_has_all || (self.up.source != Source::Open && self.up.is_drained());
+        }
+        client_has_all && upstream_has_all && client_is_silent && upstream_is_silent
+    }
+
+    /// Gives an ending tunnel its time limit; true when that limit is over.
+    fn time_is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(limit) = self.wanted_limit() else { return false };
+        match &mut self.limit {
+            Some((set, _)) if *set == limit => {}
+            Some((set, sleep)) if std::mem::discriminant(set) == std::mem::discriminant(&limit) => {
+                sleep.as_mut().reset(Instant::now() + limit.duration());
+                *set = limit;
+            }
+            _ => self.limit = Some((limit, Box::pin(sleep(limit.duration())))),
+        }
+        self.limit.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
+    }
+
+    fn wanted_limit(&self) -> Option<Limit> {
+        let stop = self.obeyed == Order::Stop;
+        let linger = if stop { Limit::LingerStop } else { Limit::Linger };
+        if self.down.is_sealed()
+            && (self.outcome != Some(Outcome::UpstreamLost) || self.up.frames.close_passed())
+        {
+            return Some(linger);
+        }
+        if self.closing.is_some() && !self.down.is_sealed() && self.down.source == Source::Open {
+            return Some(match (self.down.frames.close_passed(), stop) {
+                (true, _) => linger,
+                (false, true) => Limit::FrameEndStop,
+                (false, false) => Limit::FrameEnd,
+            });
+        }
+        if self.up.frames.close_passed() && self.down.frames.close_passed() {
+            return Some(Limit::AfterClose);
+        }
+        if self.client_is_gone() || self.up.sink == Sink::Failed {
+            return Some(linger);
+        }
+        let half_closed = self.up.source != Source::Open || self.down.source != Source::Open;
+        let passed = self.up.traffic().bytes + self.down.traffic().bytes;
+        half_closed.then_some(Limit::HalfClosed(passed))
+    }
+
+    fn summary(&self) -> Summary {
+        let outcome = self.outcome.unwrap_or(Outcome::ClientLost);
+        let close = match outcome {
+            Outcome::ClientClosed => self.up.frames.close_code(),
+            Outcome::UpstreamClosed => self.down.frames.close_code(),
+            _ if self.down.is_sealed() => self.closing,
+            _ => None,
+        };
+        Summary { outcome, close, up: self.up.traffic(), down: self.down.traffic() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sessions;
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    const TEXT: &[u8] = b"\x81\x02hi";
+    const MASKED: &[u8] = b"\x81\x82\0\0\0\0hi";
+    const CLOSE_1000: &[u8] = b"\x88\x02\x03\xe8";
+
+    struct Rig {
+        client: DuplexStream,
+        upstream: DuplexStream,
+        sessions: Sessions,
+        relay: tokio::task::JoinHandle<Summary>,
+    }
+
+    fn rig(terms: Terms, room: usize) -> Rig {
+        let (client, client_end) = duplex(room);
+        let (upstream, upstream_end) = duplex(room);
+        let sessions = Sessions::default();
+        let session = sessions.enter();
+        let relay = tokio::spawn(async move {
+            let client = End { io: Box::new(client_end), early: Vec::new() };
+            let upstream = End { io: Box::new(upstream_end), early: Vec::new() };
+            relay(client, upstream, terms, &session).await
+        });
+        Rig { client, upstream, sessions, relay }
+    }
+
+    const FOREVER: Terms = Terms { drain: Duration::from_secs(30), expires: None };
+
+    async fn rest_of(stream: &mut DuplexStream) -> Vec<u8> {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        all
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_handshake_passes_as_it_is() {
+        let mut t = rig(FOREVER, 1024);
+        t.client.write_all(MASKED).await.unwrap();
+        t.client.write_all(b"\x88\x82\0\0\0\0\x03\xe8").await.unwrap();
+        let mut got = vec![0; MASKED.len() + 8];
+        t.upstream.read_exact(&mut got).await.unwrap();
+        t.upstream.write_all(CLOSE_1000).await.unwrap();
+        t.upstream.shutdown().await.unwrap();
+        assert_eq!(rest_of(&mut t.client).await, CLOSE_1000);
+        drop(t.client);
+        let summary = t.relay.await.unwrap();
+        assert_eq!(summary.outcome, Outcome::ClientClosed);
+        assert_eq!(summary.close, Some(CloseCode(1000)));
+        assert_eq!((summary.up.messages, summary.down.bytes), (1, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_ends_between_frames_becomes_1011() {
+        let mut t = rig(FOREVER, 1024);
+        t.upstream.write_all(TEXT).await.unwrap();
+        t.upstream.shutdown().await.unwrap();
+        let got = rest_of(&mut t.client).await;
+        assert_eq!(got[..4], *TEXT);
+        assert_eq!((got[4], &got[6..8]), (0x88, &1011u16.to_be_bytes()[..]));
+        // What the client still sends goes upstream (half-close), then its end.
+        t.client.write_all(MASKED).await.unwrap();
+        t.client.shutdown().await.unwrap();
+        assert_eq!(rest_of(&mut t.upstream).await, MASKED);
+        let summary = t.relay.await.unwrap();
+        assert_eq!(summary.outcome, Outcome::UpstreamLost);
+        assert_eq!(summary.close, Some(CloseCode::UPSTREAM_LOST));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_ends_inside_a_frame_adds_nothing() {
+        let mut t = rig(FOREVER, 1024);
+        t.upstream.write_all(&TEXT[..3]).await.unwrap();
+        t.upstream.shutdown().await.unwrap();
+        assert_eq!(rest_of(&mut t.client).await, TEXT[..3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_half_closes_gets_the_rest_and_no_more() {
+        let mut t = rig(FOREVER, 1024);
+        t.client.write_all(MASKED).await.unwrap();
+        t.client.shutdown().await.unwrap();
+        assert_eq!(rest_of(&mut t.upstream).await, MASKED);
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        t.upstream.write_all(TEXT).await.unwrap();
+        drop(t.upstream);
+        assert_eq!(rest_of(&mut t.client).await, TEXT);
+        assert_eq!(t.relay.await.unwrap().outcome, Outcome::ClientLost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_half_closed_tunnel_without_traffic_ends_after_a_minute() {
+        let mut t = rig(FOREVER, 1024);
+        t.client.shutdown().await.unwrap();
+        let begin = Instant::now();
+        let summary = t.relay.await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), HALF_CLOSED_IDLE.as_secs());
+        assert_eq!(summary.outcome, Outcome::ClientLost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stop_closes_with_1001_and_the_answer_goes_upstream() {
+        let mut t = rig(FOREVER, 1024);
+        t.upstream.write_all(TEXT).await.unwrap();
+        tokio::task::yield_now().await;
+        t.sessions.order(Order::Stop);
+        let got = rest_of(&mut t.client).await;
+        assert_eq!((got[4], &got[6..8]), (0x88, &1001u16.to_be_bytes()[..]));
+        let answer = b"\x88\x82\0\0\0\0\x03\xe9";
+        t.client.write_all(answer).await.unwrap();
+        t.client.shutdown().await.unwrap();
+        assert_eq!(rest_of(&mut t.upstream).await, answer);
+        assert_eq!(t.relay.await.unwrap().outcome, Outcome::Stopped);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_frame_waits_for_the_end_of_the_frame_under_way() {
+        let mut t = rig(FOREVER, 1024);
+        t.upstream.write_all(&TEXT[..3]).await.unwrap();
+        let mut got = vec![0; 3];
+        t.client.read_exact(&mut got).await.unwrap();
+        t.sessions.order(Order::Stop);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The end of that frame and a whole one behind it, which comes too late.
+        t.upstream.write_all(&[&TEXT[3..], TEXT].concat()).await.unwrap();
+        let got = rest_of(&mut t.client).await;
+        assert_eq!((got[0], got[1], &got[3..5]), (b'i', 0x88, &1001u16.to_be_bytes()[..]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drain_lets_a_session_live_its_time_and_then_closes_with_1012() {
+        let mut t = rig(FOREVER, 1024);
+        let begin = Instant::now();
+        t.sessions.order(Order::Drain);
+        let got = rest_of(&mut t.client).await;
+        assert_eq!(begin.elapsed().as_secs(), 30);
+        assert_eq!(&got[2..4], 1012u16.to_be_bytes());
+        drop(t.client);
+        assert_eq!(t.relay.await.unwrap().outcome, Outcome::Drained);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_expires_with_1008() {
+        let terms = Terms { expires: Some(Duration::from_secs(5)), ..FOREVER };
+        let mut t = rig(terms, 1024);
+        assert_eq!(&rest_of(&mut t.client).await[2..4], 1008u16.to_be_bytes());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_close_frame_follows_one_that_has_passed() {
+        let mut t = rig(FOREVER, 1024);
+        t.upstream.write_all(CLOSE_1000).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        t.sessions.order(Order::Stop);
+        assert_eq!(rest_of(&mut t.client).await, CLOSE_1000);
+        assert_eq!(t.relay.await.unwrap().outcome, Outcome::UpstreamClosed);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_stops_the_other_side_and_nothing_is_lost() {
+        let t = rig(FOREVER, 4096);
+        let data: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+        let frame = [b"\x82\x7f".as_slice(), &(data.len() as u64).to_be_bytes(), &data].concat();
+        let (mut up_read, mut up_write) = tokio::io::split(t.upstream);
+        let (mut cl_read, mut cl_write) = tokio::io::split(t.client);
+        let sent = frame.clone();
+        let writer = tokio::spawn(async move {
+            up_write.write_all(&sent).await.unwrap();
+            up_write.shutdown().await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!writer.is_finished());
+        let mut got = Vec::new();
+        cl_read.read_to_end(&mut got).await.unwrap();
+        assert!(got[..frame.len()] == frame, "differs");
+        assert_eq!(&got[frame.len() + 2..frame.len() + 4], 1011u16.to_be_bytes());
+        cl_write.shutdown().await.unwrap();
+        assert_eq!(up_read.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+        assert_eq!(t.relay.await.unwrap().down.bytes, frame.len() as u64);
+    }
+}

@@ -1,0 +1,147 @@
+//! The sessions of this child, and the orders that reach them.
+
+use atomic_waker::AtomicWaker;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// What a session is told from outside. A later order may only be stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Order {
+    /// Go on.
+    None = 0,
+    /// A graceful restart: close with 1012 when the drain time is over.
+    Drain = 1,
+    /// A graceful stop: as `Drain`, with 1001.
+    Leave = 2,
+    /// Close with 1001 now.
+    Stop = 3,
+}
+
+impl From<u8> for Order {
+    fn from(n: u8) -> Order {
+        match n {
+            0 => Order::None,
+            1 => Order::Drain,
+            2 => Order::Leave,
+            _ => Order::Stop,
+        }
+    }
+}
+
+/// One session as seen from outside its task. Orders may come from any thread.
+#[derive(Debug)]
+pub struct Session {
+    number: u64,
+    order: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Session {
+    /// The strongest order so far.
+    pub fn order(&self) -> Order {
+        self.order.load(Ordering::Acquire).into()
+    }
+
+    pub(super) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    fn give(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
+            self.waker.wake();
+        }
+    }
+}
+
+/// The table of sessions. Its lock is taken when a session begins and when it ends, never for a
+/// byte.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    open: Mutex<HashMap<u64, Arc<Session>>>,
+    /// What a session that begins now is told.
+    standing: AtomicU8,
+    next: AtomicU64,
+    empty: Condvar,
+}
+
+impl Sessions {
+    /// Enters a session into the table. It stays there until [`Sessions::leave`].
+    pub fn enter(&self) -> Arc<Session> {
+        let session = Arc::new(Session {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            order: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+        });
+        self.lock().insert(session.number, session.clone());
+        // Read after the insertion: an order given in between reaches the session either way.
+        session.give(self.standing.load(Ordering::Acquire).into());
+        session
+    }
+
+    /// Takes a session out, when all is done and logged.
+    pub fn leave(&self, session: &Session) {
+        let mut open = self.lock();
+        open.remove(&session.number);
+        if open.is_empty() {
+            self.empty.notify_all();
+        }
+    }
+
+    /// Gives an order to all sessions, and to those to come.
+    pub fn order(&self, order: Order) {
+        self.standing.fetch_max(order as u8, Ordering::AcqRel);
+        for session in self.lock().values() {
+            session.give(order);
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Blocks until the table is empty or `limit` is over; says how many are left. Never call it
+    /// on a runtime's thread.
+    pub fn wait_until_empty(&self, limit: Duration) -> usize {
+        let until = Instant::now() + limit;
+        let mut open = self.lock();
+        while !open.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.empty.wait_timeout(open, left);
+            open = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        open.len()
+    }
+
+    /// A panic elsewhere must not take the table away: it is consistent between any two lines.
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Session>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_reach_the_present_and_the_coming_and_grow_only_stronger() {
+        let sessions = Sessions::default();
+        let early = sessions.enter();
+        assert_eq!(early.order(), Order::None);
+        sessions.order(Order::Stop);
+        sessions.order(Order::Drain);
+        let late = sessions.enter();
+        assert_eq!((early.order(), late.order()), (Order::Stop, Order::Stop));
+        assert_eq!(sessions.wait_until_empty(Duration::from_millis(1)), 2);
+        sessions.leave(&early);
+        sessions.leave(&late);
+        assert_eq!(sessions.wait_until_empty(Duration::ZERO), 0);
+    }
+}
