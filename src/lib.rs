@@ -15,6 +15,8 @@ pub mod relay;
 #[forbid(unsafe_code)]
 pub mod route;
 #[forbid(unsafe_code)]
+pub mod tunnel;
+#[forbid(unsafe_code)]
 pub mod upgrade;
 #[forbid(unsafe_code)]
 pub mod upstream;
@@ -24,6 +26,7 @@ pub mod upstream;
 mod ffi;
 #[cfg(feature = "httpd")]
 #[allow(unsafe_code)]
+#[macro_use]
 mod httpd;
 #[cfg(feature = "httpd")]
 #[allow(unsafe_code)]

@@ -1,8 +1,9 @@
 //! One direction of a tunnel: reads from one end, writes to the other, holds what could not be
 //! written and nothing else.
 
-use super::{Io, Traffic};
+use super::Traffic;
 use crate::upgrade::frame::FrameCursor;
+use crate::upstream::Io;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -21,13 +21,9 @@ pub use pump::relay;
 pub use session::{Order, Session, Sessions};
 
 use crate::upgrade::close::CloseCode;
+use crate::upstream::Io;
 use std::fmt;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-
-/// A byte stream that a relay can drive: a socket, a TLS session over one, httpd's filters.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// One side of a tunnel. The early bytes were read before the relay began and belong in front
 /// of what `io` gives; they are part of the type so that nobody forgets them.
@@ -36,6 +32,8 @@ pub struct End {
     pub io: Box<dyn Io>,
     /// What had been read from it already.
     pub early: Vec<u8>,
+    /// It can still be read after its writing side was shut down.
+    pub half_close: bool,
 }
 
 /// What the configuration and the route say about one session.

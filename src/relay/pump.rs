@@ -2,8 +2,9 @@
 //! its end. While bytes flow there is no timer and no lock.
 
 use super::direction::{Direction, Sink, Source};
-use super::{End, Io, Order, Outcome, Session, Summary, Terms};
+use super::{End, Order, Outcome, Session, Summary, Terms};
 use crate::upgrade::close::{CloseCode, close_frame};
+use crate::upstream::Io;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,6 +18,8 @@ const AFTER_CLOSE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 /// The same when the child is about to exit.
 const LINGER_STOP: Duration = Duration::from_secs(1);
+/// How long a client that will be unreadable may stay silent before we end our side.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// A half-closed tunnel over which nothing passes ends after this time.
 const HALF_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// A Close frame can only be added between two frames: how long the frame under way may take.
@@ -38,6 +41,8 @@ pub async fn relay(client: End, upstream: End, terms: Terms, session: &Session) 
         closing: None,
         policy: terms.expires.map(|after| (Outcome::Expired, Box::pin(sleep(after)))),
         limit: None,
+        client_half_closes: client.half_close,
+        last_word: None,
     };
     poll_fn(|cx| pump.poll(cx)).await;
     // A time limit may have come before the client was told: without waiting, a last try.
@@ -88,6 +93,10 @@ struct Pump<'s> {
     /// When the session is over by its own terms, or by the drain.
     policy: Option<(Outcome, Pin<Box<Sleep>>)>,
     limit: Option<(Limit, Pin<Box<Sleep>>)>,
+    client_half_closes: bool,
+    /// A client that cannot be read after our end is given this long for its last words; begins
+    /// anew when some come. The number is that of the bytes that had come.
+    last_word: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl Pump<'_> {
@@ -207,9 +216,31 @@ impl Pump<'_> {
         }
         let upstream_is_done = self.down.is_sealed()
             || (self.down.source != Source::Open && self.nothing_to_add());
-        if upstream_is_done {
+        if upstream_is_done && self.may_end_towards_client(cx) {
             let _ = self.down.poll_shutdown(cx, &mut *self.client);
         }
+    }
+
+    /// To end our side makes some clients (TLS through httpd) unreadable: those get time to say
+    /// what they still have to say, unless they have said goodbye.
+    fn may_end_towards_client(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.client_half_closes
+            || !self.down.is_drained()
+            || self.up.source != Source::Open
+            || self.up.frames.close_passed()
+        {
+            return true;
+        }
+        let said = self.up.traffic().bytes;
+        match &mut self.last_word {
+            Some((before, _)) if *before == said => {}
+            Some((before, time)) => {
+                time.as_mut().reset(Instant::now() + LAST_WORD);
+                *before = said;
+            }
+            None => self.last_word = Some((said, Box::pin(sleep(LAST_WORD)))),
+        }
+        self.last_word.as_mut().is_some_and(|(_, time)| time.as_mut().poll(cx).is_ready())
     }
 
     /// No Close frame of ours will follow what has passed towards the client.
@@ -309,8 +340,8 @@ mod tests {
         let sessions = Sessions::default();
         let session = sessions.enter();
         let relay = tokio::spawn(async move {
-            let client = End { io: Box::new(client_end), early: Vec::new() };
-            let upstream = End { io: Box::new(upstream_end), early: Vec::new() };
+            let client = End { io: Box::new(client_end), early: Vec::new(), half_close: true };
+            let upstream = End { io: Box::new(upstream_end), early: Vec::new(), half_close: true };
             relay(client, upstream, terms, &session).await
         });
         Rig { client, upstream, sessions, relay }

@@ -41,6 +41,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Unique in its child.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The strongest order so far.
     pub fn order(&self) -> Order {
         self.order.load(Ordering::Acquire).into()

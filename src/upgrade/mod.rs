@@ -7,5 +7,6 @@ pub mod detect;
 pub mod frame;
 pub mod request;
 
+pub use accept::accept;
 pub use detect::{Detection, Malformed, detect};
 pub use request::Request;

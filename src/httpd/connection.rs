@@ -1,0 +1,368 @@
+//! Taking a client's connection out of httpd, and giving it back. The sequences are those that
+//! were measured (docs/design/handoff.md); each step says why it is there.
+
+use super::filtered::Filtered;
+use super::pool;
+use super::request::RequestRef;
+use crate::ffi;
+use crate::upstream::Io;
+use std::ffi::{CStr, c_void};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, net};
+use tokio::net::TcpStream;
+
+/// After `c->sbh` is NULL the worker writes one more private flag: how long that may take. It is
+/// counted from the moment when NULL was first seen.
+const WORKER_GRACE: Duration = Duration::from_millis(200);
+
+/// How long a read of leftovers may be at once, in bytes. They are what httpd had in memory.
+const LEFTOVER_READ: ffi::apr_off_t = 1 << 20;
+
+/// The client's side, out of httpd's hands.
+pub struct Client {
+    /// The bytes, decrypted if need be. Must be used inside a tokio runtime.
+    pub io: Box<dyn Io>,
+    /// What httpd had read of them already (plaintext; for TLS it is inside `io`).
+    pub early: Vec<u8>,
+    /// The client can be read on after the server's side was shut down. Not so through mod_ssl,
+    /// which lets go of the TLS session then.
+    pub half_close: bool,
+}
+
+/// Takes the socket from httpd. From here on httpd neither reads nor writes nor closes it: the
+/// descriptor is ours (a duplicate; httpd's own is closed at once, so that nothing httpd does to
+/// it, a forced close at stop for one, can meet a descriptor that was given out again).
+///
+/// Must run inside a tokio runtime's context, on the thread that owns the request, after the 101
+/// was sent and flushed.
+pub fn take_client(request: &RequestRef) -> io::Result<Client> {
+    let c = request.connection();
+    // SAFETY: the connection is live and this thread owns it. Filters are unlinked and buckets
+    // freed by httpd's own functions.
+    unsafe {
+        trim_filters(request);
+        (*c).keepalive = ffi::ap_conn_keepalive_e_AP_CONN_CLOSE;
+        let socket = take_socket(c)?;
+        let plaintext = is_plaintext(c);
+        let leftovers = read_leftovers(if plaintext { (*c).input_filters } else { last_filter(c) }, c);
+        if plaintext {
+            return Ok(Client { io: Box::new(socket), early: leftovers, half_close: true });
+        }
+        let filtered = Filtered::new(c, socket, leftovers);
+        Ok(Client { io: Box::new(filtered), early: Vec::new(), half_close: false })
+    }
+}
+
+/// Filters that have no business in a tunnel go: those of the request, mod_reqtimeout, mod_ssl's
+/// coalescing.
+///
+/// # Safety
+/// The request's connection must be owned by this thread.
+unsafe fn trim_filters(request: &RequestRef) {
+    // SAFETY: the caller guarantees it; httpd keeps the filter records for the process's life.
+    unsafe {
+        let r = request.as_ptr();
+        let c = request.connection();
+        remove_filters((*c).input_filters, c"reqtimeout", ffi::ap_remove_input_filter);
+        let coalescing = c"ssl/tls coalescing filter";
+        remove_filters((*c).output_filters, coalescing, ffi::ap_remove_output_filter);
+        (*r).input_filters = (*c).input_filters;
+        (*r).proto_input_filters = (*c).input_filters;
+        (*r).output_filters = (*c).output_filters;
+        (*r).proto_output_filters = (*c).output_filters;
+        // The answer is the 101: nothing is finalized when the request ends.
+        (*r).eos_sent = 1;
+    }
+}
+
+/// # Safety
+/// `filter` must head a live chain of this thread's connection.
+unsafe fn remove_filters(
+    mut filter: *mut ffi::ap_filter_t,
+    name: &CStr,
+    remove: unsafe extern "C" fn(*mut ffi::ap_filter_t),
+) {
+    while let Some(f) = NonNull::new(filter) {
+        // SAFETY: the caller guarantees the chain; `next` is read before the removal.
+        unsafe {
+            filter = f.as_ref().next;
+            if filter_name(f.as_ptr()).to_bytes().eq_ignore_ascii_case(name.to_bytes()) {
+                remove(f.as_ptr());
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `f` must be a live filter.
+unsafe fn filter_name<'a>(f: *mut ffi::ap_filter_t) -> &'a CStr {
+    // SAFETY: a filter's record and its name live as long as the process.
+    unsafe { CStr::from_ptr((*(*f).frec).name) }
+}
+
+/// Only httpd's own socket filter and the byte counter of mod_logio stand in the way in: what the
+/// client sends is what the socket gives.
+///
+/// # Safety
+/// `c` must be a live connection of this thread.
+unsafe fn is_plaintext(c: *mut ffi::conn_rec) -> bool {
+    // SAFETY: the caller guarantees the connection and so its chain.
+    unsafe {
+        let mut filter = (*c).input_filters;
+        while let Some(f) = NonNull::new(filter) {
+            let name = filter_name(f.as_ptr()).to_bytes();
+            if !name.eq_ignore_ascii_case(b"core_in") && !name.eq_ignore_ascii_case(b"log_input_output") {
+                return false;
+            }
+            filter = f.as_ref().next;
+        }
+        true
+    }
+}
+
+/// # Safety
+/// `c` must be a live connection of this thread.
+unsafe fn last_filter(c: *mut ffi::conn_rec) -> *mut ffi::ap_filter_t {
+    // SAFETY: the caller guarantees the connection; it always has the core's filter.
+    unsafe {
+        let mut filter = (*c).input_filters;
+        while !(*filter).next.is_null() {
+            filter = (*filter).next;
+        }
+        filter
+    }
+}
+
+/// # Safety
+/// `c` must be a live connection of this thread, not one of HTTP/2's secondary ones.
+unsafe fn take_socket(c: *mut ffi::conn_rec) -> io::Result<TcpStream> {
+    // SAFETY: the caller guarantees the connection; the descriptor is open until we close it.
+    let duplicate: OwnedFd = unsafe {
+        let theirs = ffi::ap_get_conn_socket(c);
+        let mut fd: ffi::apr_os_sock_t = -1;
+        if theirs.is_null() || ffi::apr_os_sock_get(&mut fd, theirs) != 0 || fd < 0 {
+            return Err(io::Error::other("httpd has no socket for this connection"));
+        }
+        let duplicate = BorrowedFd::borrow_raw(fd).try_clone_to_owned()?;
+        ffi::apr_socket_close(theirs);
+        duplicate
+    };
+    let socket = net::TcpStream::from(duplicate);
+    socket.set_nonblocking(true)?;
+    socket.set_nodelay(true)?;
+    TcpStream::from_std(socket)
+}
+
+/// What httpd had read from the socket and not used. The socket behind the filter is closed, so
+/// that this ends where httpd's memory ends, whatever the client sends meanwhile.
+///
+/// # Safety
+/// `filter` must be of the live connection `c`, of this thread, whose socket is closed.
+unsafe fn read_leftovers(filter: *mut ffi::ap_filter_t, c: *mut ffi::conn_rec) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // SAFETY: the caller guarantees filter and connection; the brigade is destroyed before the end.
+    unsafe {
+        let brigade = ffi::apr_brigade_create((*c).pool, (*c).bucket_alloc);
+        loop {
+            let before = bytes.len();
+            let status = ffi::ap_get_brigade(
+                filter,
+                brigade,
+                ffi::ap_input_mode_t_AP_MODE_READBYTES,
+                ffi::apr_read_type_e_APR_NONBLOCK_READ,
+                LEFTOVER_READ,
+            );
+            drain_brigade(brigade, &mut |data| bytes.extend_from_slice(data));
+            if status != 0 || bytes.len() == before {
+                break;
+            }
+        }
+        ffi::apr_brigade_destroy(brigade);
+    }
+    bytes
+}
+
+/// Hands the data of all buckets to `take`, in order, and empties the brigade.
+///
+/// # Safety
+/// `brigade` must be live and of this thread.
+pub(super) unsafe fn drain_brigade(
+    brigade: *mut ffi::apr_bucket_brigade,
+    take: &mut dyn FnMut(&[u8]),
+) {
+    // SAFETY: the caller guarantees the brigade; the data is used before its bucket goes.
+    unsafe {
+        while let Some(bucket) = NonNull::new(ffi::wsroute_brigade_first(brigade)) {
+            let bucket = bucket.as_ptr();
+            if ffi::wsroute_bucket_is_metadata(bucket) == 0 {
+                let (mut data, mut len) = (std::ptr::null(), 0);
+                if ffi::wsroute_bucket_read(bucket, &mut data, &mut len) == 0 && len > 0 {
+                    take(std::slice::from_raw_parts(data.cast::<u8>(), len));
+                }
+            }
+            ffi::wsroute_bucket_delete(bucket);
+        }
+    }
+}
+
+/// A place on the connection where the handler leaves something for the suspend hook.
+pub fn slot<T>(c: NonNull<ffi::conn_rec>) -> Option<NonNull<Option<T>>> {
+    // SAFETY: hooks get live connections; the slot is only ever set by `make_slot` with one type.
+    let kept = unsafe {
+        let config = (*c.as_ptr()).conn_config;
+        *config.cast::<*mut c_void>().add(crate::module::index() as usize)
+    };
+    NonNull::new(kept.cast())
+}
+
+/// Puts `value` into the connection's slot; it is dropped with the connection if nobody takes it.
+pub fn put_into_slot<T>(request: &RequestRef, value: T) {
+    let c = request.connection();
+    // SAFETY: the connection is live and of this thread; a module's config vector has a pointer
+    // for each module index.
+    unsafe {
+        let kept = pool::keep((*c).pool, Some(value));
+        *(*c).conn_config.cast::<*mut c_void>().add(crate::module::index() as usize) = kept.cast();
+    }
+}
+
+/// Says to the MPM that this connection is suspended. The handler returns SUSPENDED after this.
+pub fn suspend(request: &RequestRef) {
+    // SAFETY: event gives each connection a state; this thread owns it until the handler returns.
+    unsafe { (*(*request.connection()).cs).state = ffi::conn_state_e_CONN_STATE_SUSPENDED }
+}
+
+/// A request and its connection while they are out of httpd's hands. Owned by one session.
+pub struct Suspended {
+    r: NonNull<ffi::request_rec>,
+    c: Held,
+}
+
+/// The connection alone, after its request was logged and freed.
+pub struct Held {
+    c: NonNull<ffi::conn_rec>,
+    /// When the worker was first seen to have let go.
+    released: Option<Instant>,
+}
+
+// SAFETY: httpd's thread has let go of both (suspend_connection ran); nothing else refers to them
+// but the session that owns this value.
+unsafe impl Send for Suspended {}
+// SAFETY: as above.
+unsafe impl Send for Held {}
+
+impl Suspended {
+    /// # Safety
+    /// The handler that serves `request` must return SUSPENDED, and this value must not be used
+    /// before the suspend_connection hook ran for it.
+    pub unsafe fn new(request: &RequestRef) -> Suspended {
+        let r = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
+        let c = NonNull::new(request.connection()).expect("a live request has a connection");
+        Suspended { r, c: Held { c, released: None } }
+    }
+
+    /// The request, for notes and log lines.
+    pub fn request(&self) -> RequestRef<'_> {
+        // SAFETY: the request lives until `log`, which takes self.
+        unsafe { RequestRef::new(self.r.as_ptr()) }.expect("not NULL")
+    }
+
+    /// The worker that suspended the connection still has it: it may overwrite the scoreboard of
+    /// its next connection. A matter of microseconds.
+    pub fn is_held(&mut self) -> bool {
+        self.c.is_held()
+    }
+
+    /// Writes the access-log line and frees the request; not before [`Suspended::is_held`] says
+    /// no, and after the client's [`Io`] was dropped. May block on the log file.
+    pub fn log(self) -> Held {
+        // SAFETY: we own the request.
+        unsafe { end_request(self.r.as_ptr()) };
+        self.c
+    }
+}
+
+impl Held {
+    fn is_held(&mut self) -> bool {
+        // SAFETY: the connection is live; the worker writes this pointer once, to NULL.
+        let sbh = unsafe { AtomicPtr::from_ptr(&raw mut (*self.c.as_ptr()).sbh) };
+        let held = !sbh.load(Ordering::Acquire).is_null();
+        if !held {
+            self.released.get_or_insert_with(Instant::now);
+        }
+        held
+    }
+
+    /// How long to wait until the worker's last write to the connection is surely done.
+    pub fn grace(&mut self) -> Option<Duration> {
+        if self.is_held() {
+            return Some(WORKER_GRACE);
+        }
+        let released = self.released.unwrap_or_else(Instant::now);
+        WORKER_GRACE.checked_sub(released.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// Frees the connection, which lets the MPM know that it is gone. Not before
+    /// [`Held::grace`] says `None`.
+    pub fn give_back(self) {
+        // SAFETY: we own the connection. The state is put back because the MPM's cleanup counts
+        // by it; destroying the connection's pool runs that cleanup.
+        unsafe {
+            let c = self.c.as_ptr();
+            (*(*c).cs).state = ffi::conn_state_e_CONN_STATE_SUSPENDED;
+            ffi::apr_pool_destroy((*c).pool);
+        }
+    }
+}
+
+/// Logs a request and frees it, as httpd does when the last byte of its answer is gone.
+///
+/// # Safety
+/// `r` must be live and owned by this thread; it is gone afterwards.
+pub unsafe fn end_request(r: *mut ffi::request_rec) {
+    // SAFETY: the caller guarantees r; the bucket goes with the brigade.
+    unsafe {
+        let c = (*r).connection;
+        let brigade = ffi::apr_brigade_create((*c).pool, (*c).bucket_alloc);
+        ffi::wsroute_brigade_append(brigade, ffi::ap_bucket_eor_create((*c).bucket_alloc, r));
+        ffi::apr_brigade_destroy(brigade);
+    }
+}
+
+/// After a parked relay: httpd must not linger on a connection that is closed already.
+pub fn mark_closed(request: &RequestRef) {
+    // SAFETY: the handler's thread owns the connection again.
+    unsafe { (*request.connection()).aborted = 1 }
+}
+
+type AddBytes = unsafe extern "C" fn(*mut ffi::conn_rec, ffi::apr_off_t);
+static ADD_BYTES_IN: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static ADD_BYTES_OUT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Looks for mod_logio, once the modules are loaded.
+pub fn find_logio() {
+    let find = |name: &CStr| {
+        // SAFETY: APR's registry of optional functions is complete after the configuration.
+        let found = unsafe { ffi::apr_dynamic_fn_retrieve(name.as_ptr()) };
+        found.map_or(std::ptr::null_mut(), |f| f as *mut c_void)
+    };
+    ADD_BYTES_IN.store(find(c"ap_logio_add_bytes_in"), Ordering::Relaxed);
+    ADD_BYTES_OUT.store(find(c"ap_logio_add_bytes_out"), Ordering::Relaxed);
+}
+
+/// Tells mod_logio (if it is loaded) about bytes that did not pass through its filters.
+pub fn count_bytes(request: &RequestRef, bytes_in: u64, bytes_out: u64) {
+    for (function, bytes) in [(&ADD_BYTES_IN, bytes_in), (&ADD_BYTES_OUT, bytes_out)] {
+        let function = function.load(Ordering::Relaxed);
+        if !function.is_null() && bytes > 0 {
+            // SAFETY: mod_logio registered it under this name with this type.
+            unsafe {
+                let add = std::mem::transmute::<*mut c_void, AddBytes>(function);
+                add(request.connection(), bytes as ffi::apr_off_t);
+            }
+        }
+    }
+}

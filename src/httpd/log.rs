@@ -1,0 +1,62 @@
+//! Lines for httpd's error log, under this module's index, so that `LogLevel wsroute:debug` works.
+//! May be called from any thread.
+
+use super::request::RequestRef;
+use crate::ffi;
+use std::ffi::{CStr, CString, c_int};
+
+/// httpd's levels, as far as this module uses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Level {
+    Crit = ffi::APLOG_CRIT as u8,
+    Err = ffi::APLOG_ERR as u8,
+    Warning = ffi::APLOG_WARNING as u8,
+    Notice = ffi::APLOG_NOTICE as u8,
+    Info = ffi::APLOG_INFO as u8,
+    Debug = ffi::APLOG_DEBUG as u8,
+    Trace1 = ffi::APLOG_TRACE1 as u8,
+}
+
+const FILE: &CStr = c"mod_wsroute.rs";
+
+/// A line about the server as a whole. Before httpd has a server it goes to stderr.
+pub fn server(level: Level, text: &str) {
+    let text = c_text(text);
+    // SAFETY: ap_server_conf is set by httpd's main and stays valid while the process lives;
+    // ap_log_error_ takes NULL as well, copies the text and is thread-safe.
+    unsafe {
+        let server = ffi::ap_server_conf;
+        if enabled(level, ffi::ap_get_server_module_loglevel(server, module_index())) {
+            let (index, level) = (module_index(), level as c_int);
+            ffi::ap_log_error_(FILE.as_ptr(), 0, index, level, 0, server, c"%s".as_ptr(), text.as_ptr());
+        }
+    }
+}
+
+/// A line about one request. The text is only made when the level is on.
+pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String) {
+    let r = request.as_ptr();
+    // SAFETY: RequestRef guarantees a live request_rec; httpd copies the text.
+    unsafe {
+        if enabled(level, ffi::ap_get_request_module_loglevel(r, module_index())) {
+            let text = c_text(&text());
+            let (index, level) = (module_index(), level as c_int);
+            ffi::ap_log_rerror_(FILE.as_ptr(), 0, index, level, 0, r, c"%s".as_ptr(), text.as_ptr());
+        }
+    }
+}
+
+fn enabled(level: Level, configured: c_int) -> bool {
+    level as c_int <= configured
+}
+
+fn module_index() -> c_int {
+    crate::module::index()
+}
+
+/// httpd escapes control characters itself; only NUL must go.
+fn c_text(text: &str) -> CString {
+    CString::new(text.replace('\0', " ")).unwrap_or_default()
+}

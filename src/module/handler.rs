@@ -1,0 +1,200 @@
+//! The handler: detection, routing, the upstream's answer. Access control and authentication have
+//! had their say; no other handler has touched the request.
+
+use super::config::{self, DirConfig};
+use super::handoff;
+use super::runtime::{self, Child};
+use crate::ffi;
+use crate::httpd::expression::ExpressionsOf;
+use crate::httpd::log::{self, Level};
+use crate::httpd::request::RequestRef;
+use crate::httpd::{connection, log::Level::Info};
+use crate::route::{self, Expressions, Refusal, Resolvers, Route};
+use crate::tunnel::{self, Denied, Established, Plan, Report};
+use crate::upgrade::{Detection, Malformed, Request, detect};
+use crate::upstream::Answered;
+use std::ffi::c_int;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Pieces of a passed-on body between the runtime and httpd's thread.
+const PIECES: usize = 2;
+
+httpd_entry! {
+    /// Every request comes by here; all but WebSocket upgrades in a scope with `WsRoute` go on.
+    fn handle(r: *mut ffi::request_rec) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
+        // SAFETY: httpd gives a live request to the thread that serves it.
+        match unsafe { RequestRef::new(r) } {
+            Some(request) => serve(&request),
+            None => ffi::DECLINED,
+        }
+    }
+}
+
+fn serve(request: &RequestRef) -> c_int {
+    if !request.has_header(c"Upgrade") && !request.has_header(c"Sec-WebSocket-Key") {
+        return ffi::DECLINED;
+    }
+    if !request.is_from_client() {
+        return ffi::DECLINED;
+    }
+    let config = config::of_request(request);
+    let route = match &config.route {
+        Some(route) if !matches!(**route, Route::Off) => route,
+        _ => {
+            log::request(Level::Trace1, request, || "declined: no WsRoute in this scope".into());
+            return ffi::DECLINED;
+        }
+    };
+    let head = request.snapshot(config.scope.as_deref());
+    match detect(&head) {
+        Detection::NotAnUpgrade => ffi::DECLINED,
+        Detection::Malformed(why) => refuse_malformed(request, why),
+        Detection::Upgrade => match runtime::child() {
+            Some(child) => upgrade(request, config, route, head, &child),
+            None => ffi::HTTP_SERVICE_UNAVAILABLE as c_int,
+        },
+    }
+}
+
+fn upgrade(
+    request: &RequestRef,
+    config: &DirConfig,
+    route: &Arc<Route>,
+    head: Request,
+    child: &Arc<Child>,
+) -> c_int {
+    #[cfg(feature = "panic-test")]
+    assert!(!request.has_header(c"X-WsRoute-Panic"), "asked for by X-WsRoute-Panic");
+    let worker = child.worker();
+    let plan = match plan(request, config, route, head, &worker) {
+        Ok(plan) => plan,
+        Err(refusal) => return refuse(request, &refusal.into()),
+    };
+    let (report, answer) = oneshot::channel();
+    let upgrade = worker.spawn(async move {
+        let _ = report.send(tunnel::establish(plan).await);
+    });
+    let Ok(Report { result, steps }) = answer.blocking_recv() else {
+        // A panic there, or the child ends.
+        upgrade.abort();
+        return ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
+    };
+    for step in steps {
+        log::request(Level::Debug, request, || step);
+    }
+    match result {
+        Ok(Established::Switched(decision, switched)) => {
+            let details = handoff::details(request, &decision, &switched);
+            let terms = config.terms(decision.expires_in());
+            handoff::hand_off(request, child, &worker, switched, details, terms)
+        }
+        Ok(Established::Answered(decision, answered)) => {
+            log::request(Info, request, || {
+                let (target, status) = (&decision.target, answered.status);
+                format!("upstream-declined: {target} answered {status} instead of switching to WebSocket")
+            });
+            pass_on(request, answered, &worker)
+        }
+        Err(denied) => refuse(request, &denied),
+    }
+}
+
+/// Everything that needs httpd is evaluated here, on its own thread.
+fn plan(
+    request: &RequestRef,
+    config: &DirConfig,
+    route: &Arc<Route>,
+    head: Request,
+    worker: &Handle,
+) -> Result<Plan, Refusal> {
+    let compiled = config.expressions.as_ref().map_or(&[][..], |all| all);
+    let expressions = ExpressionsOf { request, compiled };
+    config.origin.clone().unwrap_or_default().check(&head)?;
+    let rules = config.keys.as_ref().map_or(&[][..], |keys| keys);
+    let candidates = route::candidates(rules, &head, &expressions)?;
+    let owner = config.owner.as_ref().map(|text| {
+        expressions.evaluate(text).unwrap_or_else(|error| {
+            log::request(Level::Err, request, || format!("WsRouteOwner: {error}"));
+            String::new() // equals nothing
+        })
+    });
+    Ok(Plan {
+        request: head,
+        route: route.clone(),
+        candidates,
+        resolvers: resolvers(request, route, worker),
+        owner,
+        allow: config.allow.clone().unwrap_or_default(),
+        policy: config.upstream.clone().unwrap_or_default(),
+        path: config.path.clone(),
+        deadlines: config.deadlines(),
+    })
+}
+
+fn resolvers(request: &RequestRef, route: &Route, worker: &Handle) -> Resolvers {
+    let Route::Resolvers(names) = route else { return Resolvers::default() };
+    let declared = &config::of_server(request).resolvers;
+    let _runtime = worker.enter();
+    names
+        .iter()
+        .filter_map(|name| Some((name.clone(), declared.get(name)?.running())))
+        .collect()
+}
+
+fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {
+    let text = format!("not a WebSocket upgrade: {why}");
+    log::request(Info, request, || text.clone());
+    request.set_note(c"error-notes", &text);
+    if why.status() == 426 {
+        request.set_error_header(c"Sec-WebSocket-Version", "13");
+        request.set_error_header(c"Upgrade", "websocket");
+    }
+    why.status().into()
+}
+
+/// httpd answers with its error page, or with the ErrorDocument.
+fn refuse(request: &RequestRef, denied: &Denied) -> c_int {
+    let status = denied.status();
+    let level = if status >= 500 { Level::Err } else { Info };
+    log::request(level, request, || denied.to_string());
+    if let Some(seconds) = denied.retry_after() {
+        request.set_error_header(c"Retry-After", &seconds.to_string());
+    }
+    status.into()
+}
+
+/// The upstream's own answer, as it is.
+fn pass_on(request: &RequestRef, answered: Answered, worker: &Handle) -> c_int {
+    request.clear_headers_out();
+    let line = format!("{} {}", answered.status, answered.reason);
+    request.set_status(answered.status, Some(line.trim_end()));
+    for (name, value) in &answered.headers {
+        request.add_header_out(name, value);
+    }
+    let (send, mut pieces) = mpsc::channel(PIECES);
+    let mut body = answered.body;
+    worker.spawn(async move {
+        loop {
+            let piece = body.next().await.transpose();
+            let last = !matches!(piece, Some(Ok(_)));
+            if send.send(piece).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    loop {
+        match pieces.blocking_recv() {
+            Some(Some(Ok(piece))) if request.send_body(&piece) => {}
+            Some(None) => return ffi::OK as c_int,
+            Some(Some(Ok(_))) => return ffi::OK as c_int, // the client is gone
+            Some(Some(Err(_))) | None => {
+                // What is missing must not look complete.
+                log::request(Info, request, || "upstream-lost: its answer broke off".into());
+                connection::mark_closed(request);
+                return ffi::OK as c_int;
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Which way the child is going, and what its sessions are told.
+//!
+//! | what happens | how it shows | order |
+//! |---|---|---|
+//! | stop, restart | child_stopping(graceful = 0), end of the child's pool | Stop (1001) |
+//! | graceful restart | the scoreboard runs another generation than ours | Drain (1012) |
+//! | graceful-stop | we are stopping, the pid file is gone | Leave (1001), Stop before the cutoff |
+//! | stop during a drain | SIGTERM, which the MPM ignores then | Stop (1001) |
+//! | MaxSpareThreads, MaxConnectionsPerChild | we are stopping, nothing else | none: live on |
+
+use super::handoff;
+use super::runtime::{self, Child};
+use crate::ffi;
+use crate::httpd::log::{self, Level};
+use crate::httpd::{guard, mpm};
+use crate::module::config;
+use crate::relay::Order;
+use std::ffi::{c_int, c_void};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a child looks which way it is going.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the sessions may take to end when the child exits.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// A graceful stop ends in SIGKILL at its cutoff: this long before, the sessions are closed.
+const BEFORE_CUTOFF: Duration = Duration::from_secs(2);
+
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+
+/// Starts the runtime of this child.
+///
+/// # Safety
+/// For the child_init hook: the child's own pool and its main server.
+pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_rec) {
+    guard::log_panics();
+    // SAFETY: the caller guarantees server and pool; this is the child's only thread.
+    let (threads, pid_file) =
+        unsafe { (config::server_config(server).threads(), mpm::pid_file(pchild)) };
+    match Child::start(threads) {
+        Ok(child) => {
+            let child = Arc::new(child);
+            child.first_worker().spawn(watch(child.clone(), pid_file));
+            runtime::set_child(Some(child));
+            // SAFETY: the pool lives as long as the child. A pre-cleanup: the MPM's own memory,
+            // which lies in pools below this one, is still there when it runs.
+            unsafe {
+                ffi::apr_pool_pre_cleanup_register(pchild, std::ptr::null(), Some(child_exit));
+            }
+        }
+        Err(e) => log::server(
+            Level::Crit,
+            &format!("the runtime did not start, WebSockets are refused with 503: {e}"),
+        ),
+    }
+}
+
+httpd_entry! {
+    /// The MPM ends this child, at once or when its connections have ended.
+    fn child_stopping(_pchild: *mut ffi::apr_pool_t, graceful: c_int) = (); {
+        let Some(child) = runtime::child() else { return };
+        if graceful == 0 {
+            child.sessions.order(Order::Stop);
+        } else {
+            take_sigterm();
+        }
+    }
+}
+
+httpd_entry! {
+    /// The child exits: every session is closed and logged before its pools go.
+    fn child_exit(_data: *mut c_void) -> ffi::apr_status_t = 0; {
+        let Some(child) = runtime::child() else { return 0 };
+        child.sessions.order(Order::Stop);
+        let left = child.sessions.wait_until_empty(STOP_LIMIT);
+        if left > 0 {
+            let text = format!("{left} sessions did not end in time and are cut off");
+            log::server(Level::Warning, &text);
+        }
+        handoff::end_parked();
+        runtime::set_child(None);
+        child.stop();
+        0
+    }
+}
+
+/// Looks twice a second; ends with the runtime.
+async fn watch(child: Arc<Child>, pid_file: Option<PathBuf>) {
+    let mut told = Order::None;
+    let mut leaving_since = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let order = if TERMINATED.load(Ordering::Relaxed) {
+            Order::Stop
+        } else if mpm::is_superseded() {
+            Order::Drain
+        } else if mpm::is_stopping() && pid_file.as_ref().is_some_and(|path| !path.exists()) {
+            let since = *leaving_since.get_or_insert_with(Instant::now);
+            if is_near_cutoff(since) { Order::Stop } else { Order::Leave }
+        } else {
+            Order::None
+        };
+        if order > told {
+            told = order;
+            let n = child.sessions.count();
+            if n > 0 {
+                let text = format!("drain: this child goes ({order:?}) with {n} sessions");
+                log::server(Level::Info, &text);
+            }
+            child.sessions.order(order);
+        }
+    }
+}
+
+fn is_near_cutoff(since: Instant) -> bool {
+    let limit = Duration::from_secs(mpm::graceful_shutdown_timeout());
+    !limit.is_zero() && since.elapsed() + BEFORE_CUTOFF >= limit
+}
+
+/// While a child of a threaded MPM drains, it ignores SIGTERM and is killed some seconds later:
+/// take the signal, so that the sessions can be closed.
+fn take_sigterm() {
+    extern "C" fn on_sigterm(_: c_int) {
+        TERMINATED.store(true, Ordering::Relaxed);
+    }
+    if mpm::query(ffi::AP_MPMQ_IS_THREADED).is_some_and(|threaded| threaded != 0) {
+        let handler = on_sigterm as extern "C" fn(c_int);
+        // SAFETY: the handler only stores to an atomic. The MPM's own handler does nothing.
+        unsafe { libc::signal(libc::SIGTERM, handler as usize) };
+    }
+}

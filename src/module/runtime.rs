@@ -1,0 +1,121 @@
+//! The tokio runtime of one httpd child: some threads with a single-threaded runtime each, so
+//! that a session's bytes never change threads. It exists from child_init to the child's end; the
+//! parent never starts one.
+
+use crate::relay::{Session, Sessions};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, thread};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Threads for what may block (log files, DNS, stat), per worker.
+const BLOCKING_THREADS: usize = 4;
+
+static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
+
+/// This child, while its runtime runs.
+pub fn child() -> Option<Arc<Child>> {
+    CHILD.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Makes `child` the one that [`child`] gives; `None` when it ends.
+pub fn set_child(child: Option<Arc<Child>>) {
+    *CHILD.write().unwrap_or_else(PoisonError::into_inner) = child;
+}
+
+/// `WsRouteThreads` if the configuration does not say it.
+pub fn default_threads() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get().min(4))
+}
+
+/// The runtime and the sessions of this process.
+pub struct Child {
+    /// The table of open sessions.
+    pub sessions: Sessions,
+    workers: Vec<Handle>,
+    next: AtomicUsize,
+    threads: Mutex<Vec<Worker>>,
+}
+
+struct Worker {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Child {
+    /// Starts the threads. They take no signals: those are httpd's.
+    pub fn start(threads: usize) -> io::Result<Child> {
+        let mut workers = Vec::new();
+        let mut running = Vec::new();
+        for n in 0..threads {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
+                .thread_keep_alive(Duration::from_secs(60))
+                .build()?;
+            workers.push(runtime.handle().clone());
+            let (stop, stopped) = oneshot::channel();
+            let thread = thread::Builder::new().name(format!("wsroute-{n}")).spawn(move || {
+                block_signals();
+                let _ = runtime.block_on(stopped);
+                runtime.shutdown_timeout(Duration::from_millis(100));
+            })?;
+            running.push(Worker { stop, thread });
+        }
+        let (next, threads) = (AtomicUsize::new(0), Mutex::new(running));
+        Ok(Child { sessions: Sessions::default(), workers, next, threads })
+    }
+
+    /// The runtime thread for the next session: everything of one session stays on it.
+    pub fn worker(&self) -> Handle {
+        let n = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+        self.workers[n].clone()
+    }
+
+    /// The thread that does what is not a session's.
+    pub fn first_worker(&self) -> Handle {
+        self.workers[0].clone()
+    }
+
+    /// Ends the threads; what still runs on them is dropped.
+    pub fn stop(&self) {
+        let workers = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for Worker { stop, thread } in workers {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A session's place in the table; leaves it when dropped.
+pub struct Ticket {
+    child: Arc<Child>,
+    /// The session as the table knows it.
+    pub session: Arc<Session>,
+}
+
+impl Ticket {
+    /// Enters the table.
+    pub fn new(child: Arc<Child>) -> Ticket {
+        let session = child.sessions.enter();
+        Ticket { child, session }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.child.sessions.leave(&self.session);
+    }
+}
+
+fn block_signals() {
+    // SAFETY: plain libc calls on a local set, for this thread only.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
+    }
+}
