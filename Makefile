@@ -1,1 +1,67 @@
-# placeholder
+# Two commands matter: `make demo` and `make test`. Both run on a fresh Debian 12 with Rust and install what they need.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help build demo test setup unit integration first-user browser check install uninstall clean
+
+CARGO ?= cargo
+APXS  ?= apxs
+MPMS  ?= event worker prefork
+# A copy: cargo's tests, built without the feature "httpd", put an empty library at target/release/libmod_wsroute.so.
+SO    := target/mod_wsroute.so
+export WSROUTE_SO ?= $(CURDIR)/$(SO)
+LIBEXECDIR = $(shell $(APXS) -q LIBEXECDIR)
+
+# $(call step,NAME,COMMAND): runs it and prints how long it took; the first failure stops make.
+define step
+@echo "== $(1)"; start=$$SECONDS; ( $(2) ) || { echo "== $(1): FAILED after $$((SECONDS - start)) s"; exit 1; }; \
+echo "== $(1): $$((SECONDS - start)) s"
+endef
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: ## two real desktops behind the module, for your browser; Ctrl-C ends it
+	@tests/setup build demo
+	@$(MAKE) --no-print-directory build
+	@demo/run
+
+test: ## everything: unit, real httpd on three MPMs, first user's set-ups, browser
+	@tests/setup
+	@$(MAKE) --no-print-directory build unit integration first-user browser
+	@echo "== all passed"
+
+setup: ## installs the Debian packages that build, demo and tests need
+	@tests/setup
+
+build: ## the module, target/mod_wsroute.so
+	$(call step,build,$(CARGO) build --release && cp target/release/libmod_wsroute.so $(SO).new && mv $(SO).new $(SO))
+
+unit: ## unit tests; they need no httpd
+	$(call step,unit,$(CARGO) test --release --no-default-features --lib)
+
+integration: build ## tests with a real httpd: MPMS="event worker prefork"
+	$(call step,integration ($(MPMS)),for mpm in $(MPMS); do echo "-- mpm_$$mpm"; \
+	    MPM=$$mpm $(CARGO) test --release --no-default-features --test httpd || exit 1; done)
+
+first-user: build ## Flask behind the first user's virtual hosts; WSROUTE_LONG=1 idles 65 s
+	$(call step,first-user,tests/first_user/run)
+
+browser: build ## the demo in headless Chromium; screenshots in target/browser
+	$(call step,browser,tests/browser/run)
+
+check: ## formatting, clippy, rustdoc, all without warnings
+	$(call step,fmt,$(CARGO) fmt --check)
+	$(call step,clippy,$(CARGO) clippy --all-targets -- -D warnings)
+	$(call step,doc,RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items)
+
+install: ## copies the built module to httpd's modules; honours DESTDIR
+	@test -f $(SO) || { echo "run 'make build' first"; exit 1; }
+	install -D -m 644 $(SO) $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so
+	@echo "LoadModule wsroute_module $(LIBEXECDIR)/mod_wsroute.so   # and the settings of conf/wsroute.conf"
+
+uninstall: ## removes the installed module
+	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so
+
+clean: ## removes target/
+	$(CARGO) clean

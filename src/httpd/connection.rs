@@ -6,6 +6,7 @@ use super::pool;
 use super::request::RequestRef;
 use crate::ffi;
 use crate::upstream::Io;
+use crate::upstream::connect::tune;
 use std::ffi::{CStr, c_void};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -152,8 +153,9 @@ unsafe fn take_socket(c: *mut ffi::conn_rec) -> io::Result<TcpStream> {
     };
     let socket = net::TcpStream::from(duplicate);
     socket.set_nonblocking(true)?;
-    socket.set_nodelay(true)?;
-    TcpStream::from_std(socket)
+    let socket = TcpStream::from_std(socket)?;
+    tune(&socket);
+    Ok(socket)
 }
 
 /// What httpd had read from the socket and not used. The socket behind the filter is closed, so

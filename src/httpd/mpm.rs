@@ -11,6 +11,11 @@ pub fn is_event() -> bool {
     name == c"event" && query(ffi::AP_MPMQ_IS_ASYNC) == Some(1)
 }
 
+/// A child serves more than one connection at a time.
+pub fn is_threaded() -> bool {
+    query(ffi::AP_MPMQ_IS_THREADED).is_some_and(|threaded| threaded != 0)
+}
+
 /// One `AP_MPMQ_` value; `None` if this MPM does not know it.
 pub fn query(code: u32) -> Option<c_int> {
     let mut value: c_int = 0;

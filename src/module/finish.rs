@@ -6,7 +6,6 @@ use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
 use crate::relay::Summary;
 use crate::route::Decision;
-use crate::upstream::Switched;
 use std::time::{Duration, Instant};
 
 /// What is known about a session from its beginning.
@@ -15,8 +14,7 @@ pub struct Details {
     id: String,
     user: String,
     key: String,
-    /// The upstream, as a URL.
-    pub target: String,
+    target: String,
     began: Instant,
     /// The client's bytes do not pass through httpd's filters.
     pub plaintext: bool,
@@ -32,10 +30,10 @@ pub struct Ended {
 
 impl Details {
     /// For a session that is about to begin.
-    pub fn new(decision: &Decision, _switched: &Switched) -> Details {
+    pub fn new(request: &RequestRef, decision: &Decision) -> Details {
         Details {
             id: String::new(),
-            user: "-".into(),
+            user: request.user().unwrap_or_else(|| "-".into()),
             key: decision.key.clone().unwrap_or_else(|| "-".into()),
             target: decision.target.to_string(),
             began: Instant::now(),
@@ -46,7 +44,6 @@ impl Details {
     /// Gives the session its name: unique among the children that live now.
     pub fn set_id(&mut self, request: &RequestRef, ticket: &Ticket) {
         self.id = format!("{:x}-{:x}", std::process::id(), ticket.session.number());
-        self.user = request.user().unwrap_or_else(|| "-".into());
         request.set_env(c"WSROUTE_ID", &self.id);
     }
 

@@ -2,6 +2,7 @@
 //! had their say; no other handler has touched the request.
 
 use super::config::{self, DirConfig};
+use super::finish::Details;
 use super::handoff;
 use super::runtime::{self, Child};
 use crate::ffi;
@@ -9,7 +10,7 @@ use crate::httpd::expression::ExpressionsOf;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
 use crate::httpd::{connection, log::Level::Info};
-use crate::route::{self, Expressions, Refusal, Resolvers, Route};
+use crate::route::{self, Decision, Expressions, Refusal, Resolvers, Route};
 use crate::tunnel::{self, Denied, Established, Plan, Report};
 use crate::upgrade::{Detection, Malformed, Request, detect};
 use crate::upstream::Answered;
@@ -73,12 +74,14 @@ fn upgrade(
         Err(refusal) => return refuse(request, &refusal.into()),
     };
     let (report, answer) = oneshot::channel();
-    let upgrade = worker.spawn(async move {
-        let _ = report.send(tunnel::establish(plan).await);
+    let establishing = child.unless_stopped(tunnel::establish(plan));
+    worker.spawn(async move {
+        if let Some(done) = establishing.await {
+            let _ = report.send(done);
+        }
     });
     let Ok(Report { result, steps }) = answer.blocking_recv() else {
-        // A panic there, or the child ends.
-        upgrade.abort();
+        // The child stops, or a panic (which has its own line).
         return ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
     };
     for step in steps {
@@ -86,18 +89,31 @@ fn upgrade(
     }
     match result {
         Ok(Established::Switched(decision, switched)) => {
-            let details = handoff::details(request, &decision, &switched);
+            name(request, &decision);
+            let details = Details::new(request, &decision);
             let terms = config.terms(decision.expires_in());
             handoff::hand_off(request, child, &worker, switched, details, terms)
         }
         Ok(Established::Answered(decision, answered)) => {
+            name(request, &decision);
             log::request(Info, request, || {
                 let (target, status) = (&decision.target, answered.status);
                 format!("upstream-declined: {target} answered {status} instead of switching to WebSocket")
             });
-            pass_on(request, answered, &worker)
+            pass_on(request, answered, child, &worker)
         }
         Err(denied) => refuse(request, &denied),
+    }
+}
+
+/// For logs and other modules.
+fn name(request: &RequestRef, decision: &Decision) {
+    request.set_env(c"WSROUTE_TARGET", &decision.target.to_string());
+    if let Some(key) = &decision.key {
+        request.set_env(c"WSROUTE_KEY", key);
+    }
+    if let Some(rule) = &decision.rule {
+        request.set_env(c"WSROUTE_RULE", rule);
     }
 }
 
@@ -166,7 +182,7 @@ fn refuse(request: &RequestRef, denied: &Denied) -> c_int {
 }
 
 /// The upstream's own answer, as it is.
-fn pass_on(request: &RequestRef, answered: Answered, worker: &Handle) -> c_int {
+fn pass_on(request: &RequestRef, answered: Answered, child: &Child, worker: &Handle) -> c_int {
     request.clear_headers_out();
     let line = format!("{} {}", answered.status, answered.reason);
     request.set_status(answered.status, Some(line.trim_end()));
@@ -175,7 +191,7 @@ fn pass_on(request: &RequestRef, answered: Answered, worker: &Handle) -> c_int {
     }
     let (send, mut pieces) = mpsc::channel(PIECES);
     let mut body = answered.body;
-    worker.spawn(async move {
+    worker.spawn(child.unless_stopped(async move {
         loop {
             let piece = body.next().await.transpose();
             let last = !matches!(piece, Some(Ok(_)));
@@ -183,7 +199,7 @@ fn pass_on(request: &RequestRef, answered: Answered, worker: &Handle) -> c_int {
                 return;
             }
         }
-    });
+    }));
     loop {
         match pieces.blocking_recv() {
             Some(Some(Ok(piece))) if request.send_body(&piece) => {}

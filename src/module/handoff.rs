@@ -16,7 +16,6 @@ use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
 use crate::httpd::{h2, mpm};
 use crate::relay::{End, Summary, Terms, relay};
-use crate::route::Decision;
 use crate::upgrade::accept;
 use crate::upstream::Switched;
 use std::ffi::c_int;
@@ -37,19 +36,6 @@ struct Waiting {
     ticket: Ticket,
     details: Details,
     suspended: Suspended,
-}
-
-/// What the log says about the session, and what other modules see.
-pub fn details(request: &RequestRef, decision: &Decision, switched: &Switched) -> Details {
-    let details = Details::new(decision, switched);
-    request.set_env(c"WSROUTE_TARGET", &details.target);
-    if let Some(key) = &decision.key {
-        request.set_env(c"WSROUTE_KEY", key);
-    }
-    if let Some(rule) = &decision.rule {
-        request.set_env(c"WSROUTE_RULE", rule);
-    }
-    details
 }
 
 /// Answers with 101 and lets the session begin. The result is the handler's.
@@ -185,7 +171,7 @@ fn park(
 ) -> io::Result<c_int> {
     let client = take_client(request, worker, &mut details)?;
     let summary = Arc::new(OnceLock::new());
-    let single = mpm::query(ffi::AP_MPMQ_IS_THREADED) == Some(0);
+    let single = !mpm::is_threaded();
     if single {
         let request = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
         set_parked(Some(Parked { request, details: details.clone(), summary: summary.clone() }));

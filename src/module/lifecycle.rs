@@ -39,7 +39,8 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
     let (threads, pid_file) =
         unsafe { (config::server_config(server).threads(), mpm::pid_file(pchild)) };
-    match Child::start(threads) {
+    // A child that serves one connection has work for one thread.
+    match Child::start(if mpm::is_threaded() { threads } else { 1 }) {
         Ok(child) => {
             let child = Arc::new(child);
             child.first_worker().spawn(watch(child.clone(), pid_file));
@@ -62,7 +63,7 @@ httpd_entry! {
     fn child_stopping(_pchild: *mut ffi::apr_pool_t, graceful: c_int) = (); {
         let Some(child) = runtime::child() else { return };
         if graceful == 0 {
-            child.sessions.order(Order::Stop);
+            child.order(Order::Stop);
         } else {
             take_sigterm();
         }
@@ -73,7 +74,7 @@ httpd_entry! {
     /// The child exits: every session is closed and logged before its pools go.
     fn child_exit(_data: *mut c_void) -> ffi::apr_status_t = 0; {
         let Some(child) = runtime::child() else { return 0 };
-        child.sessions.order(Order::Stop);
+        child.order(Order::Stop);
         let left = child.sessions.wait_until_empty(STOP_LIMIT);
         if left > 0 {
             let text = format!("{left} sessions did not end in time and are cut off");
@@ -109,7 +110,7 @@ async fn watch(child: Arc<Child>, pid_file: Option<PathBuf>) {
                 let text = format!("drain: this child goes ({order:?}) with {n} sessions");
                 log::server(Level::Info, &text);
             }
-            child.sessions.order(order);
+            child.order(order);
         }
     }
 }
@@ -125,7 +126,7 @@ fn take_sigterm() {
     extern "C" fn on_sigterm(_: c_int) {
         TERMINATED.store(true, Ordering::Relaxed);
     }
-    if mpm::query(ffi::AP_MPMQ_IS_THREADED).is_some_and(|threaded| threaded != 0) {
+    if mpm::is_threaded() {
         let handler = on_sigterm as extern "C" fn(c_int);
         // SAFETY: the handler only stores to an atomic. The MPM's own handler does nothing.
         unsafe { libc::signal(libc::SIGTERM, handler as usize) };

@@ -2,14 +2,15 @@
 //! that a session's bytes never change threads. It exists from child_init to the child's end; the
 //! parent never starts one.
 
-use crate::relay::{Session, Sessions};
+use crate::relay::{Order, Session, Sessions};
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Threads for what may block (log files, DNS, stat), per worker.
 const BLOCKING_THREADS: usize = 4;
@@ -35,6 +36,8 @@ pub fn default_threads() -> usize {
 pub struct Child {
     /// The table of open sessions.
     pub sessions: Sessions,
+    /// Set when the child stops at once: handshakes under way are given up.
+    stopping: watch::Sender<bool>,
     workers: Vec<Handle>,
     next: AtomicUsize,
     threads: Mutex<Vec<Worker>>,
@@ -66,7 +69,27 @@ impl Child {
             running.push(Worker { stop, thread });
         }
         let (next, threads) = (AtomicUsize::new(0), Mutex::new(running));
-        Ok(Child { sessions: Sessions::default(), workers, next, threads })
+        let stopping = watch::Sender::new(false);
+        Ok(Child { sessions: Sessions::default(), stopping, workers, next, threads })
+    }
+
+    /// Tells all sessions, and those to come; `Stop` also gives up handshakes under way.
+    pub fn order(&self, order: Order) {
+        self.sessions.order(order);
+        if order == Order::Stop {
+            self.stopping.send_replace(true);
+        }
+    }
+
+    /// Runs `work` unless the child stops at once before it is done.
+    pub fn unless_stopped<F: Future>(&self, work: F) -> impl Future<Output = Option<F::Output>> + use<F> {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            tokio::select! {
+                output = work => Some(output),
+                _ = stopping.wait_for(|stopping| *stopping) => None,
+            }
+        }
     }
 
     /// The runtime thread for the next session: everything of one session stays on it.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
@@ -126,8 +127,7 @@ async fn one(
     };
     match result {
         Ok(socket) => {
-            // A socket that refuses this option still carries bytes, only slower.
-            let _ = socket.set_nodelay(true);
+            tune(&socket);
             Ok(Connected { io: Box::new(socket), peer })
         }
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
@@ -135,6 +135,21 @@ async fn one(
         }
         Err(source) => Err(UpstreamError::Unreachable { peer, source }),
     }
+}
+
+/// How long a connection may be silent before the kernel asks whether the other side lives, how
+/// often it asks, and how many times.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
+/// Small messages leave at once, and a peer that vanished is noticed after two minutes. For the
+/// sockets of both sides.
+pub fn tune(socket: &TcpStream) {
+    // A socket that refuses an option still carries bytes.
+    let _ = socket.set_nodelay(true);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&KEEPALIVE);
 }
 
 async fn unix(path: &Path, permit: &dyn Permit) -> Result<Connected, UpstreamError> {
