@@ -1,8 +1,9 @@
 //! From an upgrade to an upstream that has switched protocols: routing and the handshake in one
 //! piece, without httpd. What comes out is relayed, passed on, or refused.
 
-use crate::route::resolver::CachedResolver;
-use crate::route::{self, AllowList, Candidate, Decision, PathTemplate, Refusal, Resolvers, Route};
+use crate::route::{
+    self, AllowList, Ask, Candidate, Decision, Facts, PathTemplate, Refusal, Resolvers, Route,
+};
 use crate::upgrade::Request;
 use crate::upstream::{
     self, Answered, Deadlines, Extras, Opened, Switched, UpstreamError, UpstreamPolicy,
@@ -78,19 +79,31 @@ pub struct Report {
     pub result: Result<Established, Denied>,
     /// One line for each step; no secrets.
     pub steps: Vec<String>,
+    /// What the resolvers complain about (lines of a file they passed over).
+    pub warnings: Vec<String>,
 }
 
 /// Routes, connects and shakes hands. Runs on a tokio runtime; dropping it closes what was opened.
 pub async fn establish(plan: Plan) -> Report {
     let mut steps = Vec::new();
     let result = try_establish(&plan, &mut steps).await;
-    Report { result, steps }
+    Report { result, steps, warnings: plan.resolvers.warnings() }
 }
 
 async fn try_establish(plan: &Plan, steps: &mut Vec<String>) -> Result<Established, Denied> {
+    let facts = Facts::of(&plan.request);
     let mut asked_again = false;
     loop {
-        let decision = decide(plan, steps).await?;
+        let ask = Ask {
+            route: &plan.route,
+            candidates: &plan.candidates,
+            resolvers: &plan.resolvers,
+            owner: plan.owner.as_deref(),
+            facts: &facts,
+            default_tls: plan.policy.tls(),
+            path: plan.path.as_deref(),
+        };
+        let decision = route::decide(ask, steps).await?;
         match open(plan, &decision).await {
             Ok(Opened::Switched(switched)) => {
                 return Ok(Established::Switched(decision, switched));
@@ -99,27 +112,17 @@ async fn try_establish(plan: &Plan, steps: &mut Vec<String>) -> Result<Establish
                 return Ok(Established::Answered(decision, answered));
             }
             // The answer may be old and the container moved: ask once more.
-            Err(error) if error.connect_failed() && !asked_again && forget(plan, &decision) => {
+            Err(error)
+                if error.connect_failed()
+                    && !asked_again
+                    && plan.resolvers.forget(&decision).await =>
+            {
                 steps.push(format!("{error}; the resolver is asked once more"));
                 asked_again = true;
             }
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-async fn decide(plan: &Plan, steps: &mut Vec<String>) -> Result<Decision, Refusal> {
-    route::decide(
-        &plan.route,
-        &plan.candidates,
-        &plan.resolvers,
-        plan.owner.as_deref(),
-        &plan.request,
-        plan.policy.tls(),
-        plan.path.as_deref(),
-        steps,
-    )
-    .await
 }
 
 async fn open(plan: &Plan, decision: &Decision) -> Result<Opened, UpstreamError> {
@@ -136,14 +139,6 @@ async fn open(plan: &Plan, decision: &Decision) -> Result<Opened, UpstreamError>
     let permit = Permit { allow: &plan.allow, literal: decision.literal };
     upstream::open(&decision.target, &plan.request, &plan.policy, &extras, plan.deadlines, &permit)
         .await
-}
-
-/// Says whether there was a cached answer to forget.
-fn forget(plan: &Plan, decision: &Decision) -> bool {
-    let resolver = decision.resolver.as_ref().and_then(|name| plan.resolvers.get(name));
-    let (Some(resolver), Some(key)) = (resolver, &decision.key) else { return false };
-    CachedResolver::forget(resolver, key);
-    true
 }
 
 /// `WsRouteAllow` at work: every address is looked at after DNS, before it is connected to.

@@ -48,7 +48,8 @@ pub fn take_client(request: &RequestRef) -> io::Result<Client> {
         (*c).keepalive = ffi::ap_conn_keepalive_e_AP_CONN_CLOSE;
         let socket = take_socket(c)?;
         let plaintext = is_plaintext(c);
-        let leftovers = read_leftovers(if plaintext { (*c).input_filters } else { last_filter(c) }, c);
+        let leftovers =
+            read_leftovers(if plaintext { (*c).input_filters } else { last_filter(c) }, c);
         if plaintext {
             return Ok(Client { io: Box::new(socket), early: leftovers, half_close: true });
         }
@@ -115,7 +116,9 @@ unsafe fn is_plaintext(c: *mut ffi::conn_rec) -> bool {
         let mut filter = (*c).input_filters;
         while let Some(f) = NonNull::new(filter) {
             let name = filter_name(f.as_ptr()).to_bytes();
-            if !name.eq_ignore_ascii_case(b"core_in") && !name.eq_ignore_ascii_case(b"log_input_output") {
+            if !name.eq_ignore_ascii_case(b"core_in")
+                && !name.eq_ignore_ascii_case(b"log_input_output")
+            {
                 return false;
             }
             filter = f.as_ref().next;

@@ -39,9 +39,7 @@ impl Expression {
             )
         };
         match NonNull::new(compiled) {
-            Some(compiled) if error.is_null() => {
-                Ok(Expression { text: text.to_owned(), compiled })
-            }
+            Some(compiled) if error.is_null() => Ok(Expression { text: text.to_owned(), compiled }),
             // SAFETY: httpd sets error to a message in its pool.
             _ => Err(format!("the expression \"{text}\" is not valid: {}", unsafe {
                 message(error)

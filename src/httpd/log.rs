@@ -30,7 +30,16 @@ pub fn server(level: Level, text: &str) {
         let server = ffi::ap_server_conf;
         if enabled(level, ffi::ap_get_server_module_loglevel(server, module_index())) {
             let (index, level) = (module_index(), level as c_int);
-            ffi::ap_log_error_(FILE.as_ptr(), 0, index, level, 0, server, c"%s".as_ptr(), text.as_ptr());
+            ffi::ap_log_error_(
+                FILE.as_ptr(),
+                0,
+                index,
+                level,
+                0,
+                server,
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            );
         }
     }
 }
@@ -43,7 +52,16 @@ pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String
         if enabled(level, ffi::ap_get_request_module_loglevel(r, module_index())) {
             let text = c_text(&text());
             let (index, level) = (module_index(), level as c_int);
-            ffi::ap_log_rerror_(FILE.as_ptr(), 0, index, level, 0, r, c"%s".as_ptr(), text.as_ptr());
+            ffi::ap_log_rerror_(
+                FILE.as_ptr(),
+                0,
+                index,
+                level,
+                0,
+                r,
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            );
         }
     }
 }

@@ -6,8 +6,9 @@ use crate::httpd::expression::Expression;
 use crate::httpd::pool;
 use crate::httpd::request::RequestRef;
 use crate::relay;
-use crate::route::resolver::{CachedResolver, ResolverConfig};
-use crate::route::{AllowList, KeyRule, OriginPolicy, PathTemplate, Route};
+use crate::route::{
+    AllowList, CachedResolver, KeyRule, OriginPolicy, PathTemplate, ResolverConfig, Route,
+};
 use crate::upstream::{Deadlines, UpstreamPolicy};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};

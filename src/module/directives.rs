@@ -4,9 +4,9 @@ use super::config::{Declared, DirConfig, ServerConfig, at};
 use crate::ffi;
 use crate::httpd::expression::Expression;
 use crate::httpd::pool;
-use crate::route::key::Source;
-use crate::route::resolver::ResolverConfig;
-use crate::route::{AllowList, KeyRule, OriginPolicy, PathTemplate, Route, units};
+use crate::route::{
+    AllowList, KeyRule, OriginPolicy, PathTemplate, ResolverConfig, Route, Source, units,
+};
 use crate::upstream::UpstreamPolicy;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -46,13 +46,17 @@ pub static TABLE: Table<10> = Table([
     END,
 ]);
 
-const APPLY: [Apply; 9] =
-    [route, key, resolver, owner, allow, upstream, origin, timeout, threads];
+const APPLY: [Apply; 9] = [route, key, resolver, owner, allow, upstream, origin, timeout, threads];
 
 type RawArgs =
     unsafe extern "C" fn(*mut ffi::cmd_parms, *mut c_void, *const c_char) -> *const c_char;
 
-const fn entry(name: &'static CStr, read: RawArgs, contexts: c_int, help: &'static CStr) -> ffi::command_rec {
+const fn entry(
+    name: &'static CStr,
+    read: RawArgs,
+    contexts: c_int,
+    help: &'static CStr,
+) -> ffi::command_rec {
     ffi::command_rec {
         name: name.as_ptr(),
         func: ffi::cmd_func { raw_args: Some(read) },
@@ -148,7 +152,7 @@ fn route(line: &mut Line<'_>) -> Result<(), String> {
 
 fn key(line: &mut Line<'_>) -> Result<(), String> {
     let rule = KeyRule::parse(&line.args)?;
-    if let Source::Expression(text) = &rule.source {
+    if let Source::Expression(text) = rule.source() {
         line.compile(&text.clone())?;
     }
     let mut keys = line.dir.keys.take().map_or_else(Vec::new, |keys| {

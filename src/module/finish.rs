@@ -61,7 +61,9 @@ pub fn record(request: &RequestRef, ended: &Ended) {
     let seconds = duration.as_secs_f64();
     let Some(summary) = summary else {
         log::request(Level::Err, request, || {
-            format!("session-ended: id={id} user={user} key={key} target={target} duration={seconds:.3}s by=server: a panic ended it")
+            format!(
+                "session-ended: id={id} user={user} key={key} target={target} duration={seconds:.3}s by=server: a panic ended it"
+            )
         });
         return;
     };

@@ -80,12 +80,15 @@ fn upgrade(
             let _ = report.send(done);
         }
     });
-    let Ok(Report { result, steps }) = answer.blocking_recv() else {
+    let Ok(Report { result, steps, warnings }) = answer.blocking_recv() else {
         // The child stops, or a panic (which has its own line).
         return ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
     };
     for step in steps {
         log::request(Level::Debug, request, || step);
+    }
+    for warning in warnings {
+        log::request(Level::Warning, request, || format!("resolver-warning: {warning}"));
     }
     match result {
         Ok(Established::Switched(decision, switched)) => {
@@ -98,7 +101,9 @@ fn upgrade(
             name(request, &decision);
             log::request(Info, request, || {
                 let (target, status) = (&decision.target, answered.status);
-                format!("upstream-declined: {target} answered {status} instead of switching to WebSocket")
+                format!(
+                    "upstream-declined: {target} answered {status} instead of switching to WebSocket"
+                )
             });
             pass_on(request, answered, child, &worker)
         }
@@ -153,10 +158,7 @@ fn resolvers(request: &RequestRef, route: &Route, worker: &Handle) -> Resolvers 
     let Route::Resolvers(names) = route else { return Resolvers::default() };
     let declared = &config::of_server(request).resolvers;
     let _runtime = worker.enter();
-    names
-        .iter()
-        .filter_map(|name| Some((name.clone(), declared.get(name)?.running())))
-        .collect()
+    names.iter().filter_map(|name| Some(declared.get(name)?.running())).collect()
 }
 
 fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {

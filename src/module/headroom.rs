@@ -26,7 +26,8 @@ pub fn check() {
     let version = env!("CARGO_PKG_VERSION");
     log::server(Level::Notice, &format!("mod_wsroute {version} is ready"));
     if !mpm::is_event() {
-        let text = "this MPM cannot suspend connections: each WebSocket holds a worker; use mpm_event";
+        let text =
+            "this MPM cannot suspend connections: each WebSocket holds a worker; use mpm_event";
         log::server(Level::Info, text);
         return;
     }

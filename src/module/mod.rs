@@ -50,8 +50,12 @@ unsafe impl<const N: usize> Sync for Names<N> {}
 
 /// Those whose handlers would take the request first: mod_proxy claims every request that a
 /// ProxyPass or a RewriteRule [P] has marked, and drops its hop-by-hop headers.
-static BEFORE_HANDLERS: Names<4> =
-    Names([c"mod_proxy.c".as_ptr(), c"mod_rewrite.c".as_ptr(), c"mod_cgid.c".as_ptr(), ptr::null()]);
+static BEFORE_HANDLERS: Names<4> = Names([
+    c"mod_proxy.c".as_ptr(),
+    c"mod_rewrite.c".as_ptr(),
+    c"mod_cgid.c".as_ptr(),
+    ptr::null(),
+]);
 
 httpd_entry! {
     /// Registers everything; httpd calls it at each reading of the configuration.

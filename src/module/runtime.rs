@@ -82,7 +82,10 @@ impl Child {
     }
 
     /// Runs `work` unless the child stops at once before it is done.
-    pub fn unless_stopped<F: Future>(&self, work: F) -> impl Future<Output = Option<F::Output>> + use<F> {
+    pub fn unless_stopped<F: Future>(
+        &self,
+        work: F,
+    ) -> impl Future<Output = Option<F::Output>> + use<F> {
         let mut stopping = self.stopping.subscribe();
         async move {
             tokio::select! {
@@ -105,7 +108,8 @@ impl Child {
 
     /// Ends the threads; what still runs on them is dropped.
     pub fn stop(&self) {
-        let workers = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let workers =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for Worker { stop, thread } in workers {
             let _ = stop.send(());
             let _ = thread.join();

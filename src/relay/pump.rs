@@ -214,8 +214,8 @@ impl Pump<'_> {
         if client_is_done {
             let _ = self.up.poll_shutdown(cx, &mut *self.upstream);
         }
-        let upstream_is_done = self.down.is_sealed()
-            || (self.down.source != Source::Open && self.nothing_to_add());
+        let upstream_is_done =
+            self.down.is_sealed() || (self.down.source != Source::Open && self.nothing_to_add());
         if upstream_is_done && self.may_end_towards_client(cx) {
             let _ = self.down.poll_shutdown(cx, &mut *self.client);
         }
@@ -245,9 +245,7 @@ impl Pump<'_> {
 
     /// No Close frame of ours will follow what has passed towards the client.
     fn nothing_to_add(&self) -> bool {
-        self.closing.is_none()
-            || self.down.frames.close_passed()
-            || !self.down.frames.at_boundary()
+        self.closing.is_none() || self.down.frames.close_passed() || !self.down.frames.at_boundary()
     }
 
     fn client_is_gone(&self) -> bool {

@@ -138,8 +138,7 @@ mod tests {
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
     fn request(lines: &[(&str, &str)]) -> Request {
-        let headers =
-            lines.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect();
+        let headers = lines.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect();
         Request { headers, ..Request::default() }
     }
 

@@ -219,7 +219,8 @@ mod tests {
     fn the_code_of_a_close_frame_is_read_masked_or_not() {
         let plain = [0x88, 4, 0x03, 0xe8, b'b', b'y'];
         let masked = [0x88, 0x82, 9, 8, 7, 6, 0x03 ^ 9, 0xe8 ^ 8];
-        for (bytes, step) in [(&plain[..], 1), (&plain, 6), (&masked, 1), (&masked, 3), (&masked, 8)]
+        for (bytes, step) in
+            [(&plain[..], 1), (&plain, 6), (&masked, 1), (&masked, 3), (&masked, 8)]
         {
             let mut c = FrameCursor::default();
             for part in bytes.chunks(step) {

@@ -1,0 +1,357 @@
+//! Keys: the part of a request that names a container (`WsRouteKey`).
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+use regex::{Captures, Regex, RegexBuilder};
+
+use super::refusal::Refusal;
+use crate::upgrade::Request;
+
+/// The longest key, in bytes.
+const KEY_MAX: usize = 255;
+/// The longest Referer a rule looks at, in bytes.
+const REFERER_MAX: usize = 2048;
+/// How much memory one compiled REGEX may take, in bytes.
+const REGEX_MAX: usize = 10 << 20;
+
+/// What a path does not hold as such: everything but RFC 3986 pchar and `/`.
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Evaluates httpd expressions for one request; the httpd side has it.
+pub trait Expressions {
+    /// The text of the expression `text`, such as `%{env:desktop}`.
+    ///
+    /// # Errors
+    /// What httpd says about it.
+    fn evaluate(&self, text: &str) -> Result<String, String>;
+}
+
+/// Where a key is taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The host asked for, without port.
+    Host,
+    /// The decoded path.
+    Path,
+    /// The first `Referer` line.
+    Referer,
+    /// The authenticated user.
+    User,
+    /// The first query parameter of that name, decoded.
+    Query(String),
+    /// The first cookie of that name.
+    Cookie(String),
+    /// The first line of that header.
+    Header(String),
+    /// A claim of the application's session; refused at parse in this version.
+    Session(String),
+    /// An httpd expression.
+    Expression(String),
+}
+
+/// One `WsRouteKey` directive.
+#[derive(Debug, Clone)]
+pub struct KeyRule {
+    source: Source,
+    regex: Option<Regex>,
+    substitution: Option<Vec<Piece>>,
+    label: String,
+}
+
+/// A piece of a SUBSTITUTION.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Group(usize),
+}
+
+/// A key that a rule found, not yet known to any resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The key, 1 to 255 bytes without control characters.
+    pub key: String,
+    /// The rule as configured, for logs: `path ^/desktop/([^/]+)`.
+    pub rule: String,
+    /// What `{tail}` stands for: percent-encoded, begins with `/`.
+    pub tail: Option<String>,
+}
+
+impl KeyRule {
+    /// Parses the arguments of `WsRouteKey`: `SOURCE [REGEX [SUBSTITUTION]]`.
+    ///
+    /// # Errors
+    /// What is wrong and what to write, as one line.
+    pub fn parse<S: AsRef<str>>(args: &[S]) -> Result<KeyRule, String> {
+        let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        let (source, regex, substitution) = match args[..] {
+            [source] => (source, None, None),
+            [source, regex] => (source, Some(regex), None),
+            [source, regex, substitution] => (source, Some(regex), Some(substitution)),
+            _ => return Err("wrong number of arguments, use SOURCE [REGEX [SUBSTITUTION]]".into()),
+        };
+        let label = args[..args.len().min(2)].join(" ");
+        let source = Source::parse(source)?;
+        let regex = regex.map(|r| compile(r, &source)).transpose()?;
+        let substitution = match (&regex, substitution) {
+            (Some(regex), Some(text)) => Some(pieces(text, regex.captures_len())?),
+            _ => None,
+        };
+        Ok(KeyRule { source, regex, substitution, label })
+    }
+
+    /// Where the key is taken from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The key in `value`, and where the match of the whole REGEX ends.
+    fn apply(&self, value: &str) -> Option<(String, usize)> {
+        let Some(regex) = &self.regex else {
+            return Some((value.to_owned(), value.len()));
+        };
+        let captures = regex.captures(value)?;
+        let key = match &self.substitution {
+            Some(pieces) => substitute(pieces, &captures),
+            None if regex.captures_len() > 1 => group(&captures, 1).to_owned(),
+            None => group(&captures, 0).to_owned(),
+        };
+        Some((key, captures.get(0).map_or(0, |m| m.end())))
+    }
+}
+
+impl Source {
+    fn parse(text: &str) -> Result<Source, String> {
+        if text.contains("%{") {
+            return Ok(Source::Expression(text.into()));
+        }
+        let (kind, name) = match text.split_once(':') {
+            Some((kind, name)) => (kind, Some(name)),
+            None => (text, None),
+        };
+        let kind = kind.to_ascii_lowercase();
+        match (kind.as_str(), name) {
+            ("host", None) => Ok(Source::Host),
+            ("path", None) => Ok(Source::Path),
+            ("referer", None) => Ok(Source::Referer),
+            ("user", None) => Ok(Source::User),
+            ("session", _) => {
+                Err("session: comes with WsRouteSession, which this version does not have".into())
+            }
+            ("query" | "cookie" | "header", None | Some("")) => {
+                Err(format!("{kind} needs a name, use {kind}:NAME"))
+            }
+            ("query", Some(name)) => Ok(Source::Query(name.into())),
+            ("cookie", Some(name)) => Ok(Source::Cookie(name.into())),
+            ("header", Some(name)) => Ok(Source::Header(name.into())),
+            _ => Err(format!(
+                "unknown source {text:?}, use host, path, referer, user, query:NAME, cookie:NAME, \
+                 header:NAME or an expression such as %{{env:NAME}}"
+            )),
+        }
+    }
+
+    /// The text this source has in `request`; `None` if there is none.
+    fn value<'r>(
+        &'r self,
+        request: &'r Request,
+        expressions: &dyn Expressions,
+    ) -> Result<Option<Cow<'r, str>>, Refusal> {
+        let found = match self {
+            Source::Host => Some(Cow::Borrowed(request.host.as_str())),
+            Source::Path => Some(Cow::Borrowed(request.path.as_str())),
+            Source::User => request.user.as_deref().map(Cow::Borrowed),
+            Source::Query(name) => query(request.query.as_deref().unwrap_or(""), name)?,
+            Source::Cookie(name) => cookie(request, name)?.map(Cow::Borrowed),
+            Source::Header(name) => match request.header_lines(name).next() {
+                Some(line) => Some(Cow::Borrowed(utf8(line, name)?)),
+                None => None,
+            },
+            Source::Referer => match request.header_lines("referer").next() {
+                Some(line) if line.len() > REFERER_MAX => {
+                    return Err(Refusal::BadKey("Referer longer than 2048 bytes".into()));
+                }
+                Some(line) => Some(Cow::Borrowed(utf8(line, "Referer")?)),
+                None => None,
+            },
+            Source::Expression(text) => match expressions.evaluate(text) {
+                Ok(value) => Some(Cow::Owned(value)),
+                Err(e) => return Err(Refusal::BadConfiguration(format!("{text}: {e}"))),
+            },
+            Source::Session(_) => None,
+        };
+        Ok(found)
+    }
+}
+
+/// The keys that `rules` find in `request`, in the order of the rules, each key once.
+///
+/// # Errors
+/// 400 if a key is longer than 255 bytes or holds control characters, if what it is taken from is
+/// not UTF-8, or if a Referer that a rule looks at is longer than 2,048 bytes; 500 if an
+/// expression fails.
+pub fn candidates(
+    rules: &[KeyRule],
+    request: &Request,
+    expressions: &dyn Expressions,
+) -> Result<Vec<Candidate>, Refusal> {
+    let mut found: Vec<Candidate> = Vec::new();
+    for rule in rules {
+        let Some(value) = rule.source.value(request, expressions)? else { continue };
+        let Some((key, end)) = rule.apply(&value) else { continue };
+        if key.is_empty() {
+            continue;
+        }
+        check_key(&key, &rule.label)?;
+        if found.iter().any(|c| c.key == key) {
+            continue;
+        }
+        let tail = match rule.source {
+            Source::Path => raw_rest(request, end),
+            _ => scope_tail(request),
+        };
+        found.push(Candidate { key, rule: rule.label.clone(), tail: Some(tail) });
+    }
+    Ok(found)
+}
+
+/// What follows the request's scope (`<Location>`) in its path: percent-encoded, begins with `/`.
+/// The whole path if the scope is no leading part of it.
+pub fn scope_tail(request: &Request) -> String {
+    let scope = request.scope.as_deref().unwrap_or("/").trim_end_matches('/');
+    match request.path.strip_prefix(scope) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => raw_rest(request, scope.len()),
+        _ => request.raw_path.clone(),
+    }
+}
+
+/// The path from byte `at` of the decoded path on, percent-encoded, beginning with `/`.
+fn raw_rest(request: &Request, at: usize) -> String {
+    let rest = request.path.get(at..).unwrap_or("");
+    let rest = match request.raw_path == request.path {
+        true => rest.to_owned(),
+        false => utf8_percent_encode(rest, PATH).to_string(),
+    };
+    match rest.starts_with('/') {
+        true => rest,
+        false => format!("/{rest}"),
+    }
+}
+
+fn check_key(key: &str, rule: &str) -> Result<(), Refusal> {
+    if key.len() > KEY_MAX {
+        return Err(Refusal::BadKey(format!("key from {rule} is longer than {KEY_MAX} bytes")));
+    }
+    if key.chars().any(char::is_control) {
+        return Err(Refusal::BadKey(format!("key from {rule} has a control character")));
+    }
+    Ok(())
+}
+
+fn utf8<'v>(value: &'v [u8], what: &str) -> Result<&'v str, Refusal> {
+    std::str::from_utf8(value).map_err(|_| Refusal::BadKey(format!("{what} is not UTF-8")))
+}
+
+/// The first parameter called `name`, percent-decoded, `+` being a blank.
+fn query<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, Refusal> {
+    let decode =
+        |text: &str| -> Vec<u8> { percent_decode(text.replace('+', " ").as_bytes()).collect() };
+    for parameter in query.split('&') {
+        let (n, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if decode(n) == name.as_bytes() {
+            let what = || Refusal::BadKey(format!("query parameter {name} is not UTF-8"));
+            return Ok(Some(Cow::Owned(String::from_utf8(decode(value)).map_err(|_| what())?)));
+        }
+    }
+    Ok(None)
+}
+
+/// The first cookie called `name` (RFC 6265 4.2.1; lines may be several), without quotes.
+fn cookie<'r>(request: &'r Request, name: &'r str) -> Result<Option<&'r str>, Refusal> {
+    let pairs = request.header_lines("cookie").flat_map(|line| line.split(|&b| b == b';'));
+    for pair in pairs {
+        let pair = pair.trim_ascii();
+        let Some(at) = pair.iter().position(|&b| b == b'=') else { continue };
+        if pair[..at].trim_ascii() == name.as_bytes() {
+            let value = pair[at + 1..].trim_ascii();
+            let inner = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
+            return utf8(inner.unwrap_or(value), &format!("cookie {name}")).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn compile(text: &str, source: &Source) -> Result<Regex, String> {
+    RegexBuilder::new(text)
+        .case_insensitive(*source == Source::Host)
+        .size_limit(REGEX_MAX)
+        .build()
+        .map_err(|e| {
+            let message = e.to_string();
+            let reason = message.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
+            format!("bad REGEX {text:?}: {reason}")
+        })
+}
+
+/// Cuts a SUBSTITUTION at `$0`..`$9` and `$$`; `groups` counts the whole match too.
+fn pieces(text: &str, groups: usize) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '$' {
+            plain.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('$') => plain.push('$'),
+            Some(digit @ '0'..='9') => {
+                let group = digit as usize - '0' as usize;
+                if group >= groups {
+                    let last = groups - 1;
+                    return Err(format!("${group} in {text:?} has no group, use $0 to ${last}"));
+                }
+                if !plain.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                }
+                pieces.push(Piece::Group(group));
+            }
+            _ => return Err(format!("lone $ in {text:?}, use $0 to $9, or $$ for a dollar sign")),
+        }
+    }
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    Ok(pieces)
+}
+
+fn substitute(pieces: &[Piece], captures: &Captures<'_>) -> String {
+    let text = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Group(n) => group(captures, *n).to_owned(),
+    };
+    pieces.iter().map(text).collect()
+}
+
+fn group<'h>(captures: &Captures<'h>, n: usize) -> &'h str {
+    captures.get(n).map_or("", |m| m.as_str())
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

@@ -1,0 +1,127 @@
+//! Resolvers: who knows where the container of a key is.
+//!
+//! A [`Resolver`] answers one question, `resolve(query)`; one file for each kind. Everything else
+//! (cache, deadline, one flight for each key) is in [`super::cache`], for all of them alike.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use thiserror::Error;
+
+use super::answer::Answer;
+use super::key::scope_tail;
+use crate::upgrade::Request;
+
+pub mod bind;
+pub mod config;
+pub mod file;
+pub mod sql;
+
+pub use config::ResolverConfig;
+
+/// What a resolver is asked, and may bind. Owned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Query {
+    /// The key.
+    pub key: String,
+    /// The authenticated user.
+    pub user: Option<String>,
+    /// The host asked for: lower case, without port.
+    pub host: String,
+    /// The decoded path.
+    pub path: String,
+    /// The client's address.
+    pub client: String,
+}
+
+/// What a decision needs to know about a request besides its keys. Owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The authenticated user.
+    pub user: Option<String>,
+    /// The host asked for: lower case, without port.
+    pub host: String,
+    /// The decoded path.
+    pub path: String,
+    /// The path as it goes upstream: percent-encoded.
+    pub raw_path: String,
+    /// What follows the request's scope in `raw_path`: `{tail}` where there is no key.
+    pub tail: String,
+    /// The client's address.
+    pub client: String,
+}
+
+impl Facts {
+    /// The facts of `request`.
+    pub fn of(request: &Request) -> Facts {
+        Facts {
+            user: request.user.clone(),
+            host: request.host.clone(),
+            path: request.path.clone(),
+            raw_path: request.raw_path.clone(),
+            tail: scope_tail(request),
+            client: request.client.to_string(),
+        }
+    }
+
+    /// The question for `key`.
+    pub fn query(&self, key: &str) -> Query {
+        Query {
+            key: key.to_owned(),
+            user: self.user.clone(),
+            host: self.host.clone(),
+            path: self.path.clone(),
+            client: self.client.clone(),
+        }
+    }
+}
+
+/// Why a resolver has no answer. An unknown key is none of these.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ResolveError {
+    /// The resolver says 401 or 403, which goes to the client as such.
+    #[error("not authorized ({0})")]
+    Unauthorized(u16),
+    /// It could not answer, or not sensibly: 502.
+    #[error("{0}")]
+    Failed(String),
+    /// It did not answer in time: 504.
+    #[error("no answer in time")]
+    Late,
+}
+
+impl ResolveError {
+    /// The HTTP status if there is no stale answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            ResolveError::Unauthorized(status) => *status,
+            ResolveError::Failed(_) => 502,
+            ResolveError::Late => 504,
+        }
+    }
+
+    /// The error says nothing about the key, so that an earlier answer may stand in for it.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, ResolveError::Failed(_) | ResolveError::Late)
+    }
+}
+
+/// The answer to come.
+pub type Resolution = Pin<Box<dyn Future<Output = Result<Option<Answer>, ResolveError>> + Send>>;
+
+/// A source of answers. Shared by all threads of a child; asked inside a tokio runtime.
+pub trait Resolver: Send + Sync {
+    /// Asks for the answer to `query`; `None`: the key is unknown. No deadline, no cache: these
+    /// are around it.
+    fn resolve(&self, query: Query) -> Resolution;
+
+    /// The values of `query` that the answer depends on: what the cache takes for its key.
+    fn cache_key(&self, query: &Query) -> Vec<Option<String>> {
+        vec![Some(query.key.clone())]
+    }
+
+    /// Warnings since the last call, one line each, for the error log.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
