@@ -9,7 +9,7 @@ const FUNCTIONS: &str = "ap_(state_query|add_(input|output)_filter_handle|get_br
     remove_(input|output)_filter|register_(input|output)_filter|send_interim_response|\
     discard_request_body|set_content_type|hook_.*|log_[a-z]*error_|get_[a-z]*_?module_loglevel|\
     mpm_query|show_mpm|prep_lingering_close|shutdown_conn|bucket_eor_create|expr_.*|\
-    get_conn_socket|get_pollfd_from_conn|check_cmd_context|getword_conf|server_root_relative|\
+    get_conn_socket|get_pollfd_from_conn|check_cmd_context|server_root_relative|\
     is_initial_req|get_server_banner|context_document_root|exists_config_define|os_escape_path|\
     run_http_scheme|add_version_component|get_useragent_host)|\
     apr_(brigade_(create|cleanup|destroy|length)|pool_(destroy|cleanup_register|cleanup_kill|\

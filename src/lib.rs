@@ -20,6 +20,8 @@ pub mod tunnel;
 pub mod upgrade;
 #[forbid(unsafe_code)]
 pub mod upstream;
+#[forbid(unsafe_code)]
+pub mod words;
 
 #[cfg(feature = "httpd")]
 #[allow(unsafe_code)]

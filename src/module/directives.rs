@@ -8,6 +8,7 @@ use crate::route::{
     AllowList, KeyRule, OriginPolicy, PathTemplate, ResolverConfig, Route, Source, units,
 };
 use crate::upstream::UpstreamPolicy;
+use crate::words::words;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -88,8 +89,9 @@ unsafe extern "C" fn read<const N: usize>(
         || unsafe {
             let server = &mut *at::<ServerConfig>((*(*cmd).server).module_config);
             let dir = &mut *dir.cast::<DirConfig>();
-            let mut line = Line { cmd, dir, server, args: words(cmd, args) };
-            match APPLY[N](&mut line) {
+            let read = words(&CStr::from_ptr(args).to_string_lossy())
+                .and_then(|args| APPLY[N](&mut Line { cmd, dir, server, args }));
+            match read {
                 Ok(()) => ptr::null(),
                 Err(what) => {
                     let name = CStr::from_ptr((*(*cmd).cmd).name).to_string_lossy();
@@ -98,20 +100,6 @@ unsafe extern "C" fn read<const N: usize>(
             }
         },
     )
-}
-
-/// # Safety
-/// `cmd` and `args` as httpd gives them to a directive.
-unsafe fn words(cmd: *mut ffi::cmd_parms, mut args: *const c_char) -> Vec<String> {
-    let mut words = Vec::new();
-    // SAFETY: ap_getword_conf moves `args` along its C string and copies each word.
-    unsafe {
-        while *args != 0 {
-            let word = ffi::ap_getword_conf((*cmd).temp_pool, &mut args);
-            words.push(CStr::from_ptr(word).to_string_lossy().into_owned());
-        }
-    }
-    words
 }
 
 impl Line<'_> {
