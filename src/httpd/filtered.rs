@@ -3,9 +3,9 @@
 //! without ever waiting, the way out collects ciphertext in memory. So TLS is a pure
 //! transformation of bytes, and all waiting is tokio's.
 //!
-//! One session owns a `Filtered` and drives it from one task at a time. That task may move from
-//! thread to thread between polls: filters, buckets and pools of a connection are not bound to a
-//! thread, and nobody else touches them while the connection is suspended or its worker parked.
+//! One session owns a `Filtered` and drives it from one task, on one runtime thread. Filters,
+//! buckets and pools of a connection are not bound to a thread, and nobody else touches them while
+//! the connection is suspended or its worker parked.
 
 use super::connection::drain_brigade;
 use crate::ffi;
@@ -67,6 +67,8 @@ struct Network {
     /// Ciphertext that waits for the socket.
     unsent: Vec<u8>,
     sent: usize,
+    /// The socket said that it has no more for now, in this poll.
+    dry: bool,
     /// The poll under way, if one is.
     task: *mut Context<'static>,
 }
@@ -86,6 +88,7 @@ impl Filtered {
             taken: 0,
             unsent: Vec::new(),
             sent: 0,
+            dry: false,
             task: ptr::null_mut(),
         });
         let context: *mut c_void = (&raw mut *network).cast();
@@ -121,7 +124,8 @@ impl Filtered {
     /// Decrypts what is there.
     fn read_filters(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<Received> {
         let mut received = Received::Nothing;
-        let mut empty = 0;
+        self.network.dry = false;
+        let mut tries = 0;
         while buf.remaining() > 0 {
             // SAFETY: the connection is ours; what the filters call is ours or pure.
             let status = unsafe {
@@ -142,10 +146,12 @@ impl Filtered {
             }
             match status as u32 {
                 ffi::APR_SUCCESS if progress => {}
-                // Success without data: a filter ate something; the next try tells.
-                ffi::APR_SUCCESS if empty < 16 => empty += 1,
                 _ if received == Received::Data => break,
-                ffi::APR_EAGAIN => break,
+                ffi::APR_EAGAIN | ffi::APR_SUCCESS if self.network.dry => break,
+                // A filter ate something that was no data (mod_ssl stops after each key update)
+                // and did not look whether more is there.
+                ffi::APR_EAGAIN | ffi::APR_SUCCESS if tries < 16 => tries += 1,
+                ffi::APR_EAGAIN | ffi::APR_SUCCESS => return Ok(Received::AskAgain),
                 ffi::APR_EOF => return Ok(Received::End),
                 _ => return Err(io::Error::other("the client's TLS connection broke")),
             }
@@ -170,7 +176,10 @@ impl Filtered {
 
 #[derive(PartialEq, Clone, Copy)]
 enum Received {
+    /// The socket has no more; it will wake the task.
     Nothing,
+    /// Nothing so far, and nobody will wake the task.
+    AskAgain,
     Data,
     End,
 }
@@ -197,6 +206,10 @@ impl AsyncRead for Filtered {
         }
         match received {
             Received::Nothing => Poll::Pending,
+            Received::AskAgain => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Received::Data | Received::End => Poll::Ready(Ok(())),
         }
     }
@@ -301,7 +314,10 @@ impl Network {
                 let result = Pin::new(&mut self.socket).poll_read(cx, &mut buf);
                 self.received.extend_from_slice(buf.filled());
                 match result {
-                    Poll::Pending => ffi::APR_EAGAIN,
+                    Poll::Pending => {
+                        self.dry = true;
+                        ffi::APR_EAGAIN
+                    }
                     Poll::Ready(Ok(())) if self.received.is_empty() => ffi::APR_EOF,
                     Poll::Ready(Ok(())) => ffi::APR_SUCCESS,
                     Poll::Ready(Err(_)) => ffi::APR_ECONNABORTED,

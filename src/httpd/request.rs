@@ -108,7 +108,7 @@ impl<'r> RequestRef<'r> {
                 path: uri,
                 raw_path,
                 query,
-                headers: lines(r.headers_in),
+                headers: lines(r.headers_in, self.is_http2()),
                 host: text(r.hostname).unwrap_or_default().trim_end_matches('.').to_lowercase(),
                 user: text(r.user),
                 client: text(r.useragent_ip)
@@ -261,11 +261,13 @@ unsafe fn text(s: *const c_char) -> Option<String> {
     (!s.is_null()).then(|| unsafe { CStr::from_ptr(s) }.to_string_lossy().into_owned())
 }
 
+/// mod_http2 frames the bytes of every open stream as a chunked body; the client sent no such line.
+///
 /// # Safety
 /// `table` must be a live table.
-unsafe fn lines(table: *mut ffi::apr_table_t) -> Vec<(String, Vec<u8>)> {
+unsafe fn lines(table: *mut ffi::apr_table_t, http2: bool) -> Vec<(String, Vec<u8>)> {
     // SAFETY: a table is an array of apr_table_entry_t; names and values are C strings.
-    unsafe {
+    let all: Vec<(String, Vec<u8>)> = unsafe {
         let array = &*ffi::apr_table_elts(table);
         let entries = std::slice::from_raw_parts(
             if array.nelts == 0 { NonNull::dangling().as_ptr() } else { array.elts.cast() },
@@ -279,5 +281,7 @@ unsafe fn lines(table: *mut ffi::apr_table_t) -> Vec<(String, Vec<u8>)> {
                 (text(entry.key).unwrap_or_default(), value)
             })
             .collect()
-    }
+    };
+    let framing = |name: &str| http2 && name.eq_ignore_ascii_case("Transfer-Encoding");
+    all.into_iter().filter(|(name, _)| !framing(name)).collect()
 }

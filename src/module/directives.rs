@@ -226,6 +226,6 @@ fn threads(line: &mut Line<'_>) -> Result<(), String> {
             line.server.threads = n.parse().ok();
             Ok(())
         }
-        _ => Err("needs a number of threads from 1 to 64".into()),
+        _ => Err("needs a number of threads, use 1 to 64".into()),
     }
 }

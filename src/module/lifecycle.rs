@@ -35,6 +35,7 @@ static TERMINATED: AtomicBool = AtomicBool::new(false);
 /// # Safety
 /// For the child_init hook: the child's own pool and its main server.
 pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_rec) {
+    stay_loaded();
     guard::log_panics();
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
     let (threads, pid_file) =
@@ -121,14 +122,38 @@ fn is_near_cutoff(since: Instant) -> bool {
 }
 
 /// While a child of a threaded MPM drains, it ignores SIGTERM and is killed some seconds later:
-/// take the signal, so that the sessions can be closed.
+/// take the signal, so that the sessions can be closed. The MPM sends it to its own process, too,
+/// to wake its main thread; that one means nothing.
 fn take_sigterm() {
-    extern "C" fn on_sigterm(_: c_int) {
-        TERMINATED.store(true, Ordering::Relaxed);
+    extern "C" fn on_sigterm(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+        // SAFETY: the kernel gives a valid siginfo with SA_SIGINFO; only an atomic is written.
+        let sender = unsafe { (*info).si_pid() };
+        if sender != std::process::id() as libc::pid_t {
+            TERMINATED.store(true, Ordering::Relaxed);
+        }
     }
     if mpm::is_threaded() {
-        let handler = on_sigterm as extern "C" fn(c_int);
-        // SAFETY: the handler only stores to an atomic. The MPM's own handler does nothing.
-        unsafe { libc::signal(libc::SIGTERM, handler as usize) };
+        // SAFETY: a zeroed sigaction is a valid one; the handler is async-signal-safe. The MPM's
+        // own handler does nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction =
+                on_sigterm as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            libc::sigaction(libc::SIGTERM, &action, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Keeps this library in memory until the process is gone. httpd unloads modules while it exits;
+/// a thread of a resolver or of the runtime may still be on its way out then. In the child only:
+/// the parent must be able to load a new build at the next restart.
+fn stay_loaded() {
+    // SAFETY: asks the loader about our own code, and loads what is loaded already.
+    unsafe {
+        let mut info: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(stay_loaded as fn() as *const c_void, &mut info) != 0 {
+            libc::dlopen(info.dli_fname, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod lifecycle;
 mod runtime;
 
 use crate::ffi;
+use crate::httpd::log::{self, Level};
 use crate::httpd::{connection, filtered};
 use std::ffi::{c_char, c_int};
 use std::ptr;
@@ -64,6 +65,7 @@ httpd_entry! {
         let none = ptr::null();
         // SAFETY: httpd calls this single-threaded; the functions match their hooks' types.
         unsafe {
+            ffi::ap_hook_check_config(Some(check_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_post_config(Some(post_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_child_init(Some(child_init), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             // The handler, not an earlier hook: access control, authentication and ErrorDocument
@@ -92,22 +94,34 @@ httpd_entry! {
 }
 
 httpd_entry! {
-    fn post_config(
+    /// Before `apache2 -t` says "Syntax OK".
+    fn check_config(
         _pconf: *mut ffi::apr_pool_t,
         _plog: *mut ffi::apr_pool_t,
         _ptemp: *mut ffi::apr_pool_t,
         server: *mut ffi::server_rec,
     ) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
-        connection::find_logio();
-        headroom::check();
         // SAFETY: httpd hands over the list of servers it has just configured.
         match unsafe { config::check_references(server) } {
             Ok(()) => ffi::OK as c_int,
             Err(what) => {
-                crate::httpd::log::server(crate::httpd::log::Level::Crit, &what);
+                log::server(Level::Crit, &what);
                 ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
             }
         }
+    }
+}
+
+httpd_entry! {
+    fn post_config(
+        _pconf: *mut ffi::apr_pool_t,
+        _plog: *mut ffi::apr_pool_t,
+        _ptemp: *mut ffi::apr_pool_t,
+        _server: *mut ffi::server_rec,
+    ) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
+        connection::find_logio();
+        headroom::check();
+        ffi::OK as c_int
     }
 }
 

@@ -23,18 +23,18 @@ pub struct AllowList {
     sockets: Vec<Socket>,
 }
 
-/// A CIDR range or an address; with a port if the entry names one.
+/// A CIDR range or an address; with ports if the entry names some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Range {
     net: IpNet,
-    port: Option<u16>,
+    port: Option<RangeInclusive<u16>>,
 }
 
-/// A host name or `*.suffix`; with a port if the entry names one.
+/// A host name or `*.suffix`; with ports if the entry names some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Name {
     pattern: HostPattern,
-    port: Option<u16>,
+    port: Option<RangeInclusive<u16>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +102,11 @@ impl AllowList {
         let ip = address.ip().to_canonical();
         let port = address.port();
         let listed_port = self.ports.is_empty() || self.ports.iter().any(|r| r.contains(&port));
-        let port_fits = |entry: Option<u16>| entry.map_or(listed_port, |p| p == port);
+        let port_fits = |entry: &Option<RangeInclusive<u16>>| {
+            entry.as_ref().map_or(listed_port, |ports| ports.contains(&port))
+        };
 
-        if self.ranges.iter().any(|r| r.contains(ip) && port_fits(r.port)) {
+        if self.ranges.iter().any(|r| r.contains(ip) && port_fits(&r.port)) {
             return true;
         }
         if self.uses_default_ranges() {
@@ -113,7 +115,7 @@ impl AllowList {
         }
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let mut names = self.names.iter().filter(|n| n.pattern.matches(&host));
-        names.any(|n| port_fits(n.port) && (!is_special(ip) || n.is_localhost(ip)))
+        names.any(|n| port_fits(&n.port) && (!is_special(ip) || n.is_localhost(ip)))
     }
 
     /// Whether to connect to the Unix socket `path`.
@@ -135,8 +137,8 @@ impl AllowList {
     fn add_entry(&mut self, entry: &str) -> Result<(), String> {
         let wrong = || {
             format!(
-                "{entry:?} is no entry, use 10.0.0.0/8, 10.0.0.5:6901, [::1]:6901, \
-                 host.example.org, *.example.org, 6901, 7000-7999 or unix:/run/desktops/"
+                "{entry:?} is no entry, use 10.0.0.0/8, 10.0.0.5:6901, 10.0.0.5:7000-7999, \
+                 [::1]:6901, host.example.org, *.example.org, 6901, 7000-7999 or unix:/run/desktops/"
             )
         };
         if let Some(path) = entry.strip_prefix("unix:") {
@@ -150,7 +152,11 @@ impl AllowList {
             self.ranges.push(Range { net: ip.to_canonical().into(), port: None });
         } else {
             let (host, port) = split_host_port(entry).map_err(|_| wrong())?;
-            let port = port.map(parse_port).transpose().map_err(|_| wrong())?;
+            let port = match port.map(ports) {
+                None => None,
+                Some(Some(Some(ports))) => Some(ports),
+                Some(_) => return Err(wrong()),
+            };
             match HostPattern::parse(host).ok_or_else(wrong)? {
                 HostPattern::Exact(name) if name.parse::<IpAddr>().is_ok() => {
                     let ip: IpAddr = name.parse().map_err(|_| wrong())?;

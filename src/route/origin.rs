@@ -14,8 +14,13 @@ pub enum OriginPolicy {
     Same,
     /// No check at all.
     Any,
-    /// One of these.
-    Hosts(Vec<OriginPattern>),
+    /// One of these, or with `same` the request's own host too.
+    Hosts {
+        /// `same` stands among the patterns.
+        same: bool,
+        /// The others.
+        patterns: Vec<OriginPattern>,
+    },
 }
 
 /// `[scheme://]host[:port]`, where the host may be `*.suffix`. Without a scheme any will do;
@@ -46,11 +51,15 @@ impl OriginPolicy {
             [] => Err("no value, use same, any or host patterns".into()),
             [one] if one.eq_ignore_ascii_case("same") => Ok(OriginPolicy::Same),
             [one] if one.eq_ignore_ascii_case("any") => Ok(OriginPolicy::Any),
-            _ => args
-                .iter()
-                .map(|a| OriginPattern::parse(a))
-                .collect::<Result<_, _>>()
-                .map(Self::Hosts),
+            _ => {
+                let (same, others): (Vec<&str>, Vec<&str>) =
+                    args.iter().partition(|a| a.eq_ignore_ascii_case("same"));
+                let patterns = others.iter().map(|a| OriginPattern::parse(a));
+                Ok(Self::Hosts {
+                    same: !same.is_empty(),
+                    patterns: patterns.collect::<Result<_, _>>()?,
+                })
+            }
         }
     }
 
@@ -73,7 +82,9 @@ impl OriginPolicy {
         let allowed = match self {
             OriginPolicy::Any => true,
             OriginPolicy::Same => origin.is_host_of(request),
-            OriginPolicy::Hosts(patterns) => patterns.iter().any(|p| p.matches(&origin)),
+            OriginPolicy::Hosts { same, patterns } => {
+                patterns.iter().any(|p| p.matches(&origin)) || *same && origin.is_host_of(request)
+            }
         };
         match (allowed, self) {
             (true, _) => Ok(()),
@@ -87,11 +98,11 @@ impl OriginPattern {
     fn parse(text: &str) -> Result<OriginPattern, String> {
         let wrong = || {
             format!(
-                "{text:?} is no origin, use same or any alone, or app.example.org, *.example.org, \
+                "{text:?} is no origin, use any alone, or same, app.example.org, *.example.org, \
                  https://app.example.org:8443"
             )
         };
-        if text.eq_ignore_ascii_case("same") || text.eq_ignore_ascii_case("any") {
+        if text.eq_ignore_ascii_case("any") {
             return Err(wrong());
         }
         let (scheme, rest) = match text.split_once("://") {
@@ -241,6 +252,9 @@ mod tests {
             (&["*.example.org"], "https://evilexample.org", false),
             (&["a", "b"], "https://b", true),
             (&["a", "b"], "null", false),
+            (&["same", "a"], "http://h", true),
+            (&["same", "a"], "http://a", true),
+            (&["same", "a"], "http://b", false),
             (&["chrome-extension://abcdef"], "chrome-extension://abcdef", true),
             (&["any"], "null", true),
             (&["any"], "garbage", true),
@@ -259,7 +273,6 @@ mod tests {
     fn bad_policies() {
         let table: &[&[&str]] = &[
             &[],
-            &["same", "a"],
             &["any", "a"],
             &["*"],
             &["https://a/"],

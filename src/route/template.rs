@@ -78,6 +78,9 @@ impl Template {
     pub fn parse(text: &str) -> Result<Template, String> {
         let explain = |e: TargetError| format!("{text:?}: {e}");
         target::check_characters(text).map_err(explain)?;
+        if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
+            return Err(format!("{text:?} is no WebSocket URL, use ws:// or wss://"));
+        }
         let (tls, rest) = target::split_scheme(text).map_err(explain)?;
         let (address, path) = match rest {
             Rest::Unix(rest) => {
@@ -85,7 +88,7 @@ impl Template {
                 (AddressTemplate::Unix(address_parts(socket)?), path)
             }
             Rest::Tcp(rest) => {
-                let (authority, path) = target::split_authority(rest);
+                let (authority, path) = split_authority(rest);
                 let (host, port) = target::split_host_port(authority).map_err(explain)?;
                 let port = match port {
                     Some(port) => address_parts(port)?,
@@ -145,6 +148,15 @@ impl Template {
             }
         }
         result
+    }
+}
+
+/// As [`target::split_authority`]; `{path}` and `{tail}` begin a path too.
+fn split_authority(rest: &str) -> (&str, Option<&str>) {
+    let starts = ["/", "?", "#", "{path}", "{tail}"];
+    match starts.iter().filter_map(|start| rest.find(start)).min() {
+        Some(0) | None => target::split_authority(rest),
+        Some(at) => (&rest[..at], Some(&rest[at..])),
     }
 }
 
@@ -353,6 +365,7 @@ mod tests {
             ("ws://h:1/b/{path}", None, "ws://h:1/b/desktop/alice/x"),
             ("ws://h:1/{tail}", None, "ws://h:1/x"),
             ("ws://h:1/b{tail}", None, "ws://h:1/b/x"),
+            ("ws://h:1{tail}", None, "ws://h:1/x"),
             ("ws+unix:/run/{key}.sock:/{tail}", Some("alice"), "ws+unix:/run/alice.sock:/x"),
             ("ws+unix:/run/{key}.sock", Some("alice"), "ws+unix:/run/alice.sock"),
         ];
@@ -532,8 +545,8 @@ mod tests {
             ("ws://{key:1", "brace without its pair"),
             ("ws://key}:1", "brace without its pair"),
             ("ws://{tail}:1/", "may not stand in \"{tail}\""),
-            ("ws://h:{path}", "may not stand in"),
-            ("ws://h:1{tail}", "may not stand in"),
+            ("ws://h:{path}", "bad port"),
+            ("http://h:1", "use ws:// or wss://"),
             ("ws+unix:/run{tail}", "may not stand in"),
             ("ws://u@{key}:1", "user information"),
             ("ws://{key}@h:1", "user information"),

@@ -51,7 +51,7 @@ pub enum TargetError {
     #[error("a query (?) is not allowed, the request's own is kept")]
     Query,
     /// Nothing where the host should be.
-    #[error("no host")]
+    #[error("no host, use ws://host:port/path")]
     NoHost,
     /// No DNS name and no IP address.
     #[error("bad host {0:?}")]
