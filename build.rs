@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-const FUNCTIONS: &str = "ap_(state_query|add_(input|output)_filter_handle|get_brigade|pass_brigade|\
+const FUNCTIONS: &str = "ap_(state_query|index_of_response|response_code_string|custom_response|add_(input|output)_filter_handle|get_brigade|pass_brigade|\
     remove_(input|output)_filter|register_(input|output)_filter|send_interim_response|\
     discard_request_body|set_content_type|hook_.*|log_[a-z]*error_|get_[a-z]*_?module_loglevel|\
     mpm_query|show_mpm|prep_lingering_close|shutdown_conn|bucket_eor_create|expr_.*|\

@@ -12,6 +12,7 @@
 #include "http_request.h"
 #include "ap_expr.h"
 #include "ap_mpm.h"
+#include "mod_core.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
 #include "util_filter.h"

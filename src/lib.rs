@@ -2,9 +2,9 @@
 //!
 //! A WebSocket walks through the folders once, from left to right:
 //!
-//! `module::hooks` sees the request -> [`upgrade`] says whether it is one -> [`route`] says where
+//! `module::handler` sees the request -> [`upgrade`] says whether it is one -> [`route`] says where
 //! to -> [`upstream`] connects and shakes hands -> `module::handoff` takes the client out of
-//! httpd -> [`relay`] moves bytes until an [`relay::Outcome`] -> `module::finish` gives the
+//! httpd -> [`relay`] moves bytes until a [`relay::Outcome`] -> `module::finish` gives the
 //! connection back, logs, counts.
 //!
 //! `ffi`, `httpd` and `module` know httpd and are behind the feature "httpd". The other folders

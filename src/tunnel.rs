@@ -65,18 +65,20 @@ impl Denied {
     }
 }
 
-/// What the upstream made of the handshake, and where it was.
+/// What the upstream made of the handshake.
 pub enum Established {
     /// It switched: relay.
-    Switched(Decision, Switched),
+    Switched(Switched),
     /// It answered something else: pass that on.
-    Answered(Decision, Answered),
+    Answered(Answered),
 }
 
 /// The result, and the steps that led to it, for the debug log.
 pub struct Report {
     /// What came of it.
     pub result: Result<Established, Denied>,
+    /// Where the request belongs, if that was found out.
+    pub decision: Option<Decision>,
     /// One line for each step; no secrets.
     pub steps: Vec<String>,
     /// What the resolvers complain about (lines of a file they passed over).
@@ -86,11 +88,16 @@ pub struct Report {
 /// Routes, connects and shakes hands. Runs on a tokio runtime; dropping it closes what was opened.
 pub async fn establish(plan: Plan) -> Report {
     let mut steps = Vec::new();
-    let result = try_establish(&plan, &mut steps).await;
-    Report { result, steps, warnings: plan.resolvers.warnings() }
+    let mut decision = None;
+    let result = try_establish(&plan, &mut decision, &mut steps).await;
+    Report { result, decision, steps, warnings: plan.resolvers.warnings() }
 }
 
-async fn try_establish(plan: &Plan, steps: &mut Vec<String>) -> Result<Established, Denied> {
+async fn try_establish(
+    plan: &Plan,
+    decided: &mut Option<Decision>,
+    steps: &mut Vec<String>,
+) -> Result<Established, Denied> {
     let facts = Facts::of(&plan.request);
     let mut asked_again = false;
     loop {
@@ -103,19 +110,15 @@ async fn try_establish(plan: &Plan, steps: &mut Vec<String>) -> Result<Establish
             default_tls: plan.policy.tls(),
             path: plan.path.as_deref(),
         };
-        let decision = route::decide(ask, steps).await?;
-        match open(plan, &decision).await {
-            Ok(Opened::Switched(switched)) => {
-                return Ok(Established::Switched(decision, switched));
-            }
-            Ok(Opened::Answered(answered)) => {
-                return Ok(Established::Answered(decision, answered));
-            }
+        let decision = decided.insert(route::decide(ask, steps).await?);
+        match open(plan, decision).await {
+            Ok(Opened::Switched(switched)) => return Ok(Established::Switched(switched)),
+            Ok(Opened::Answered(answered)) => return Ok(Established::Answered(answered)),
             // The answer may be old and the container moved: ask once more.
             Err(error)
                 if error.connect_failed()
                     && !asked_again
-                    && plan.resolvers.forget(&decision).await =>
+                    && plan.resolvers.forget(decision).await =>
             {
                 steps.push(format!("{error}; the resolver is asked once more"));
                 asked_again = true;

@@ -1,5 +1,5 @@
-//! Taking a client's connection out of httpd, and giving it back. The sequences are those that
-//! were measured (docs/design/handoff.md); each step says why it is there.
+//! Taking a client's connection out of httpd, and giving it back. The order of the steps
+//! matters, and was found by measuring; each one says why it is there.
 
 use super::filtered::Filtered;
 use super::pool;
@@ -215,7 +215,7 @@ pub(super) unsafe fn drain_brigade(
 
 /// A place on the connection where the handler leaves something for the suspend hook.
 pub fn slot<T>(c: NonNull<ffi::conn_rec>) -> Option<NonNull<Option<T>>> {
-    // SAFETY: hooks get live connections; the slot is only ever set by `make_slot` with one type.
+    // SAFETY: hooks get live connections; the slot is only ever set by `put_into_slot` with one type.
     let kept = unsafe {
         let config = (*c.as_ptr()).conn_config;
         *config.cast::<*mut c_void>().add(crate::module::index() as usize)

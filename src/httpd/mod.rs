@@ -1,6 +1,6 @@
 //! Safe wrappers over httpd's C interface. Nothing here decides anything about WebSockets.
 //!
-//! Facts that many SAFETY lines rest on are numbered in docs/safety.md.
+//! docs/safety.md collects the facts that the SAFETY lines rest on.
 
 #[macro_use]
 pub mod guard;

@@ -207,6 +207,19 @@ impl<'r> RequestRef<'r> {
         unsafe { ffi::apr_table_set(table(&*self.as_ptr()), name.as_ptr(), value.as_ptr()) }
     }
 
+    /// Gives an error answer of ours a text that says what is wrong, unless there is an
+    /// `ErrorDocument` for it (httpd's own text for 426 speaks of SSL).
+    pub fn explain(&self, status: u16, text: &str) {
+        let r = self.as_ptr();
+        // SAFETY: `new` guarantees a live request; the text is copied into its pool.
+        unsafe {
+            let index = ffi::ap_index_of_response(status.into());
+            if ffi::ap_response_code_string(r, index).is_null() {
+                ffi::ap_custom_response(r, status.into(), pool::c_string((*r).pool, text));
+            }
+        }
+    }
+
     /// What the access log calls `%B`.
     pub fn set_bytes_sent(&self, bytes: u64) {
         // SAFETY: `new` guarantees a live request. mod_log_config asks whether a body was counted.

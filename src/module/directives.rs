@@ -205,6 +205,9 @@ fn timeout(line: &mut Line<'_>) -> Result<(), String> {
             return Err(format!("\"{option}\" is no option, use connect=/handshake=/drain="));
         };
         let time = units::duration(value).map_err(|e| format!("{name}=: {e}"))?;
+        if name != "drain" && time.is_some_and(|time| time.is_zero()) {
+            return Err(format!("{name}=0 leaves no time at all, use off for no limit"));
+        }
         match name {
             "connect" => line.dir.connect = Some(time),
             "handshake" => line.dir.handshake = Some(time),

@@ -80,7 +80,7 @@ fn upgrade(
             let _ = report.send(done);
         }
     });
-    let Ok(Report { result, steps, warnings }) = answer.blocking_recv() else {
+    let Ok(Report { result, decision, steps, warnings }) = answer.blocking_recv() else {
         // The child stops, or a panic (which has its own line).
         return ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
     };
@@ -90,15 +90,16 @@ fn upgrade(
     for warning in warnings {
         log::request(Level::Warning, request, || format!("resolver-warning: {warning}"));
     }
-    match result {
-        Ok(Established::Switched(decision, switched)) => {
-            name(request, &decision);
+    if let Some(decision) = &decision {
+        name(request, decision);
+    }
+    match (result, decision) {
+        (Ok(Established::Switched(switched)), Some(decision)) => {
             let details = Details::new(request, &decision);
             let terms = config.terms(decision.expires_in());
             handoff::hand_off(request, child, &worker, switched, details, terms)
         }
-        Ok(Established::Answered(decision, answered)) => {
-            name(request, &decision);
+        (Ok(Established::Answered(answered)), Some(decision)) => {
             log::request(Info, request, || {
                 let (target, status) = (&decision.target, answered.status);
                 format!(
@@ -107,7 +108,8 @@ fn upgrade(
             });
             pass_on(request, answered, child, &worker)
         }
-        Err(denied) => refuse(request, &denied),
+        (Err(denied), _) => refuse(request, &denied),
+        (Ok(_), None) => unreachable!("nothing is opened without a decision"),
     }
 }
 
@@ -164,7 +166,7 @@ fn resolvers(request: &RequestRef, route: &Route, worker: &Handle) -> Resolvers 
 fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {
     let text = format!("not a WebSocket upgrade: {why}");
     log::request(Info, request, || text.clone());
-    request.set_note(c"error-notes", &text);
+    request.explain(why.status(), &text);
     if why.status() == 426 {
         request.set_error_header(c"Sec-WebSocket-Version", "13");
         request.set_error_header(c"Upgrade", "websocket");
@@ -175,7 +177,8 @@ fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {
 /// httpd answers with its error page, or with the ErrorDocument.
 fn refuse(request: &RequestRef, denied: &Denied) -> c_int {
     let status = denied.status();
-    let level = if status >= 500 { Level::Err } else { Info };
+    // A browser asks again and again while its container starts: nothing is wrong then.
+    let level = if status >= 500 && denied.retry_after().is_none() { Level::Err } else { Info };
     log::request(level, request, || denied.to_string());
     if let Some(seconds) = denied.retry_after() {
         request.set_error_header(c"Retry-After", &seconds.to_string());

@@ -20,9 +20,6 @@ pub enum Refusal {
     /// The page's origin may not open WebSockets here: 403.
     #[error("origin-refused: {0}")]
     OriginRefused(String),
-    /// `WsRouteAllow` has no entry for the target: 403. (Made where the name is looked up.)
-    #[error("target-not-allowed: {0}")]
-    TargetNotAllowed(String),
     /// The answer was good until a time that has passed: 403.
     #[error("expired: {0}")]
     Expired(String),
@@ -64,10 +61,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Refusal::BadKey(_) => 400,
-            Refusal::NotYours(_)
-            | Refusal::OriginRefused(_)
-            | Refusal::TargetNotAllowed(_)
-            | Refusal::Expired(_) => 403,
+            Refusal::NotYours(_) | Refusal::OriginRefused(_) | Refusal::Expired(_) => 403,
             Refusal::NotAuthorized { status, .. } => *status,
             Refusal::UnknownKey(_) => 404,
             Refusal::BadConfiguration(_) => 500,
@@ -120,7 +114,6 @@ mod tests {
             (Refusal::BadKey("x".into()), 400, "bad-key: x"),
             (Refusal::NotYours("x".into()), 403, "not-yours: x"),
             (Refusal::OriginRefused("x".into()), 403, "origin-refused: x"),
-            (Refusal::TargetNotAllowed("x".into()), 403, "target-not-allowed: x"),
             (Refusal::Expired("x".into()), 403, "expired: x"),
             (unauthorized, 401, "not-authorized: resolver desktops says 401"),
             (RouteError::NoKey.into(), 404, "unknown-key: no WsRouteKey rule gave a key"),
