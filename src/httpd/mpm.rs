@@ -72,3 +72,32 @@ pub fn graceful_shutdown_timeout() -> u64 {
     let seconds = unsafe { (&raw const ffi::ap_graceful_shutdown_timeout).read() };
     seconds.max(0) as u64
 }
+
+/// While this lives, the signals that make a prefork child exit wait. They come in the middle of
+/// whatever the child does, and run its exit on top of that.
+pub struct HeldSignals(libc::sigset_t);
+
+impl HeldSignals {
+    /// Holds them back on the calling thread; nothing to do where a child is threaded.
+    pub fn hold() -> Option<HeldSignals> {
+        if is_threaded() {
+            return None;
+        }
+        // SAFETY: plain libc calls on local sets, for this thread only.
+        unsafe {
+            let (mut fatal, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigemptyset(&mut fatal);
+            libc::sigaddset(&mut fatal, libc::SIGTERM);
+            libc::sigaddset(&mut fatal, libc::SIGHUP);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &fatal, &mut before);
+            Some(HeldSignals(before))
+        }
+    }
+}
+
+impl Drop for HeldSignals {
+    fn drop(&mut self) {
+        // SAFETY: puts back the set that `hold` found.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}

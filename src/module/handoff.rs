@@ -13,8 +13,9 @@ use crate::ffi;
 use crate::httpd::connection::{self, Client, Suspended};
 use crate::httpd::guard::guard_future;
 use crate::httpd::log::{self, Level};
+use crate::httpd::mpm::HeldSignals;
 use crate::httpd::request::RequestRef;
-use crate::httpd::{h2, mpm};
+use crate::httpd::{h2, mpm, pool};
 use crate::relay::{End, Summary, Terms, relay};
 use crate::upgrade::accept;
 use crate::upstream::Switched;
@@ -47,6 +48,8 @@ pub fn hand_off(
     mut details: Details,
     terms: Terms,
 ) -> c_int {
+    // From here on the child's exit waits for the session: it must not come in between.
+    let signals = HeldSignals::hold();
     let ticket = Ticket::new(child.clone());
     details.set_id(request, &ticket);
     if request.is_http2() {
@@ -62,10 +65,12 @@ pub fn hand_off(
     } else if mpm::is_event() {
         suspend(request, worker, upstream, terms, ticket, details)
     } else {
-        park(request, worker, upstream, terms, ticket, details)
+        park(request, worker, upstream, terms, ticket, details, signals)
     };
     begun.unwrap_or_else(|error| {
-        log::request(Level::Err, request, || format!("hand-off failed: {error}"));
+        // A child that stops at once closes the sockets that its workers have.
+        let level = if mpm::is_stopping() { Level::Info } else { Level::Err };
+        log::request(level, request, || format!("hand-off failed: {error}"));
         connection::mark_closed(request);
         ffi::OK as c_int
     })
@@ -168,13 +173,15 @@ fn park(
     terms: Terms,
     ticket: Ticket,
     mut details: Details,
+    signals: Option<HeldSignals>,
 ) -> io::Result<c_int> {
     let client = take_client(request, worker, &mut details)?;
     let summary = Arc::new(OnceLock::new());
-    let single = !mpm::is_threaded();
-    if single {
-        let request = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
-        set_parked(Some(Parked { request, details: details.clone(), summary: summary.clone() }));
+    if signals.is_some() {
+        let r = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
+        set_parked(Some(Parked { request: r, details: details.clone(), summary: summary.clone() }));
+        // SAFETY: the handler's thread owns the request and its pool.
+        unsafe { pool::keep(request.pool(), Unpark) };
     }
     let (done, over) = oneshot::channel();
     let result = summary.clone();
@@ -184,17 +191,25 @@ fn park(
         drop(ticket);
         let _ = done.send(());
     });
+    drop(signals);
     let _ = over.blocking_recv();
-    if single {
-        set_parked(None);
-    }
     finish::record(request, &details.ended(summary.get().copied().flatten()));
     connection::mark_closed(request);
     Ok(ffi::OK as c_int)
 }
 
 fn set_parked(parked: Option<Parked>) {
+    let _signals = HeldSignals::hold();
     *PARKED.lock().unwrap_or_else(PoisonError::into_inner) = parked;
+}
+
+/// Lives in the request's pool: when that goes, the request has been logged.
+struct Unpark;
+
+impl Drop for Unpark {
+    fn drop(&mut self) {
+        set_parked(None);
+    }
 }
 
 /// Called when the child exits, on its main thread, after all relays have ended: logs the request

@@ -28,7 +28,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// A graceful stop ends in SIGKILL at its cutoff: this long before, the sessions are closed.
 const BEFORE_CUTOFF: Duration = Duration::from_secs(2);
 
+/// SIGTERM came while the child drained.
 static TERMINATED: AtomicBool = AtomicBool::new(false);
+/// The MPM lets the child end when its connections have ended.
+static GRACEFUL: AtomicBool = AtomicBool::new(false);
 
 /// Starts the runtime of this child.
 ///
@@ -63,6 +66,7 @@ httpd_entry! {
     /// The MPM ends this child, at once or when its connections have ended.
     fn child_stopping(_pchild: *mut ffi::apr_pool_t, graceful: c_int) = (); {
         let Some(child) = runtime::child() else { return };
+        GRACEFUL.store(graceful != 0, Ordering::Relaxed);
         if graceful == 0 {
             child.order(Order::Stop);
         } else {
@@ -75,6 +79,12 @@ httpd_entry! {
     /// The child exits: every session is closed and logged before its pools go.
     fn child_exit(_data: *mut c_void) -> ffi::apr_status_t = 0; {
         let Some(child) = runtime::child() else { return 0 };
+        // A connection that httpd accepted in the very last moment may have become a session after
+        // the MPM had counted none: it has its drain time like the others (see `watch`).
+        while GRACEFUL.load(Ordering::Relaxed)
+            && !TERMINATED.load(Ordering::Relaxed)
+            && child.sessions.wait_until_empty(LOOK) > 0
+        {}
         child.order(Order::Stop);
         let left = child.sessions.wait_until_empty(STOP_LIMIT);
         if left > 0 {

@@ -1,0 +1,37 @@
+//! mod_wsroute in a real httpd. One file for each behaviour, named as a sentence.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+#[cfg(feature = "panic-test")]
+mod a_panic_costs_one_request;
+mod abrupt_ends;
+mod access_control_applies_first;
+mod access_log_at_the_end;
+mod bad_config_is_refused;
+mod bulk_is_byte_exact;
+mod configtest_and_double_load_work;
+mod descriptors_return;
+mod early_bytes_survive;
+mod foreign_origins_are_refused;
+mod graceful_restart_drains;
+mod graceful_stop;
+mod h2_extended_connect_is_relayed;
+mod half_close_is_kept;
+mod malformed_upgrades_get_the_reason;
+mod mod_proxy_still_serves_the_rest;
+mod only_the_owner_gets_in;
+mod plain_http_is_untouched;
+mod shrink_disturbs_nobody;
+mod slow_readers_stop_the_other_side;
+mod stop_sends_going_away;
+mod strict_kasmvnc_is_satisfied;
+mod targets_outside_the_allow_list_are_refused;
+mod the_browsers_handshake_is_forwarded;
+mod the_first_users_configurations_work;
+mod tls_clients_are_relayed;
+mod tls_upstreams_are_verified;
+mod upgrade_reaches_the_right_upstream;
+mod upstream_is_down;
+mod upstream_says_no;
+mod workers_are_not_held;

@@ -1,0 +1,39 @@
+//! On event a session costs no worker thread, over plaintext and TLS.
+
+use crate::harness::*;
+use crate::stop_sends_going_away::sessions;
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_sessions_and_ten_threads() {
+    if !Mpm::is_event_or_say("worker and prefork park a thread or process for each session") {
+        return;
+    }
+    let up = Upstream::echo().await;
+    let limits = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
+                  MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
+    let httpd = Httpd::with(ws("/ws", &up.url())).tls().limits(limits).start().await;
+    // Ten threads are few, and the module may well say so at start.
+    httpd.log().allow("AsyncRequestWorkerFactor");
+    let mut all = sessions(&httpd, 100, "/ws").await;
+    for (how, client) in httpd.clients() {
+        let asked = Instant::now();
+        for _ in 0..30 {
+            assert_eq!(client.get("/index.html").await.status, 200, "{how}");
+        }
+        assert!(asked.elapsed() < Duration::from_secs(5), "{how}: {:?}", asked.elapsed());
+    }
+    // The page itself takes one; a worker may not have let go of the page before yet.
+    let mut busy = String::new();
+    for _ in 0..20 {
+        busy = httpd.status().await.get("BusyWorkers").cloned().unwrap_or_default();
+        if busy == "1" {
+            break;
+        }
+        tokio::time::sleep(ms(100)).await;
+    }
+    assert_eq!(busy, "1", "busy workers");
+    for ws in &mut all {
+        ws.echo("alive").await;
+    }
+}
