@@ -39,6 +39,8 @@ static GRACEFUL: AtomicBool = AtomicBool::new(false);
 /// For the child_init hook: the child's own pool and its main server.
 pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_rec) {
     stay_loaded();
+    GRACEFUL.store(false, Ordering::Relaxed);
+    TERMINATED.store(false, Ordering::Relaxed);
     guard::log_panics();
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
     let (threads, pid_file) =
