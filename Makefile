@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test setup unit integration first-user browser check install uninstall clean
+.PHONY: help build demo test setup unit integration panic soak first-user browser check install uninstall clean
 
 CARGO ?= cargo
 APXS  ?= apxs
 MPMS  ?= event worker prefork
 # A copy: cargo's tests, built without the feature "httpd", put an empty library at target/release/libmod_wsroute.so.
 SO    := target/mod_wsroute.so
+PANIC_SO := target/mod_wsroute_panic.so
 export WSROUTE_SO ?= $(CURDIR)/$(SO)
 LIBEXECDIR = $(shell $(APXS) -q LIBEXECDIR)
 
@@ -28,7 +29,7 @@ demo: ## two real desktops behind the module, for your browser; Ctrl-C ends it
 
 test: ## everything: unit, real httpd on three MPMs, first user's set-ups, browser
 	@tests/setup
-	@$(MAKE) --no-print-directory build unit integration first-user browser
+	@$(MAKE) --no-print-directory build unit integration panic first-user browser
 	@echo "== all passed"
 
 setup: ## installs the Debian packages that build, demo and tests need
@@ -44,6 +45,14 @@ integration: build ## tests with a real httpd: MPMS="event worker prefork"
 	$(call step,integration ($(MPMS)),for mpm in $(MPMS); do echo "-- mpm_$$mpm"; \
 	    MPM=$$mpm $(CARGO) test --release --no-default-features --test httpd || exit 1; done)
 
+panic: ## the panic guard, with a module that panics when asked to
+	$(call step,panic,$(CARGO) build --release --features panic-test && cp target/release/libmod_wsroute.so $(PANIC_SO) && \
+	    WSROUTE_SO=$(CURDIR)/$(PANIC_SO) $(CARGO) test --release --no-default-features --features panic-test --test httpd a_panic)
+
+soak: build ## long runs on event: 10,000 cycles, 2,000 idle, 20 restarts, 200 MB each way
+	$(call step,soak,$(CARGO) test --release --no-default-features --test soak -- --nocapture --test-threads=1)
+	$(call step,200 MB each way,WSROUTE_SOAK_MB=200 $(CARGO) test --release --no-default-features --test httpd bulk)
+
 first-user: build ## Flask behind the first user's virtual hosts; WSROUTE_LONG=1 idles 65 s
 	$(call step,first-user,tests/first_user/run)
 
@@ -52,8 +61,9 @@ browser: build ## the demo in headless Chromium; screenshots in target/browser
 
 check: ## formatting, clippy, rustdoc, all without warnings
 	$(call step,fmt,$(CARGO) fmt --check)
-	$(call step,clippy,$(CARGO) clippy --all-targets -- -D warnings)
-	$(call step,doc,RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items)
+	$(call step,clippy,$(CARGO) clippy --release -- -D warnings)
+	$(call step,clippy of the tests,$(CARGO) clippy --release --no-default-features --all-targets -- -D warnings)
+	$(call step,doc,RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items)
 
 install: ## copies the built module to httpd's modules; honours DESTDIR
 	@test -f $(SO) || { echo "run 'make build' first"; exit 1; }

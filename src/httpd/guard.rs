@@ -1,4 +1,4 @@
-//! The panic boundary. Every function that httpd calls is made by [`httpd_entry!`], so that a
+//! The panic boundary. Every function that httpd calls is made by `httpd_entry!`, so that a
 //! panic costs one request and not the child with all its sessions.
 
 use super::log;

@@ -83,10 +83,11 @@ httpd_entry! {
         let Some(child) = runtime::child() else { return 0 };
         // A connection that httpd accepted in the very last moment may have become a session after
         // the MPM had counted none: it has its drain time like the others (see `watch`).
-        while GRACEFUL.load(Ordering::Relaxed)
-            && !TERMINATED.load(Ordering::Relaxed)
-            && child.sessions.wait_until_empty(LOOK) > 0
-        {}
+        while GRACEFUL.load(Ordering::Relaxed) && !TERMINATED.load(Ordering::Relaxed) {
+            if child.sessions.wait_until_empty(LOOK) == 0 {
+                break;
+            }
+        }
         child.order(Order::Stop);
         let left = child.sessions.wait_until_empty(STOP_LIMIT);
         if left > 0 {

@@ -50,7 +50,7 @@ struct Names<const N: usize>([*const c_char; N]);
 unsafe impl<const N: usize> Sync for Names<N> {}
 
 /// Those whose handlers would take the request first: mod_proxy claims every request that a
-/// ProxyPass or a RewriteRule [P] has marked, and drops its hop-by-hop headers.
+/// ProxyPass or a RewriteRule `[P]` has marked, and drops its hop-by-hop headers.
 static BEFORE_HANDLERS: Names<4> = Names([
     c"mod_proxy.c".as_ptr(),
     c"mod_rewrite.c".as_ptr(),

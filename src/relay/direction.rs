@@ -171,11 +171,6 @@ impl Direction {
         self.pending.is_empty() && !self.unflushed
     }
 
-    /// The direction has nothing more to do.
-    pub fn is_done(&self) -> bool {
-        self.sink == Sink::Failed || (self.source != Source::Open && self.sink == Sink::ShutDown)
-    }
-
     /// Makes a Close frame the last bytes of this direction: now, or when the frame under way has
     /// ended. None is added once a Close frame has passed.
     pub fn seal(&mut self, close_frame: Vec<u8>) {

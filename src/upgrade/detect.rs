@@ -142,8 +142,10 @@ mod tests {
         Request { headers, ..Request::default() }
     }
 
+    type Changes = &'static [(&'static str, Option<&'static str>)];
+
     /// A complete upgrade, with some lines replaced (all of that name) or, if `None`, dropped.
-    fn upgrade(changes: &[(&'static str, Option<&'static str>)]) -> Request {
+    fn upgrade(changes: Changes) -> Request {
         let mut lines = vec![
             ("Host", "a.example"),
             ("Upgrade", "websocket"),
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn upgrades_are_recognised_in_every_form() {
-        let forms: &[&[(&str, Option<&str>)]] = &[
+        let forms: &[Changes] = &[
             &[],
             &[("Upgrade", Some("WebSocket"))],
             &[("Upgrade", Some("h2c, websocket"))],
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn what_meant_to_be_an_upgrade_gets_the_reason() {
         use Malformed::*;
-        let table: &[(&[(&str, Option<&str>)], Malformed)] = &[
+        let table: &[(Changes, Malformed)] = &[
             (&[("Upgrade", None)], NoUpgrade),
             (&[("Upgrade", None), ("Connection", None)], NoUpgrade),
             (&[("Upgrade", Some("h2c"))], OtherUpgrade),
