@@ -240,6 +240,15 @@ pub fn suspend(request: &RequestRef) {
     unsafe { (*(*request.connection()).cs).state = ffi::conn_state_e_CONN_STATE_SUSPENDED }
 }
 
+/// The MPM leaves this connection alone from now on.
+pub fn is_suspended(c: NonNull<ffi::conn_rec>) -> bool {
+    // SAFETY: hooks get live connections; event gives each one a state.
+    unsafe {
+        let cs = (*c.as_ptr()).cs;
+        !cs.is_null() && (*cs).state == ffi::conn_state_e_CONN_STATE_SUSPENDED
+    }
+}
+
 /// A request and its connection while they are out of httpd's hands. Owned by one session.
 pub struct Suspended {
     r: NonNull<ffi::request_rec>,

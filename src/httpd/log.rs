@@ -3,7 +3,8 @@
 
 use super::request::RequestRef;
 use crate::ffi;
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CString, c_int};
+use std::panic::Location;
 
 /// httpd's levels, as far as this module uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +20,10 @@ pub enum Level {
     Trace1 = ffi::APLOG_TRACE1 as u8,
 }
 
-const FILE: &CStr = c"mod_wsroute.rs";
-
 /// A line about the server as a whole. Before httpd has a server it goes to stderr.
+#[track_caller]
 pub fn server(level: Level, text: &str) {
+    let (file, line) = place();
     let text = c_text(text);
     // SAFETY: ap_server_conf is set by httpd's main and stays valid while the process lives;
     // ap_log_error_ takes NULL as well, copies the text and is thread-safe.
@@ -31,8 +32,8 @@ pub fn server(level: Level, text: &str) {
         if enabled(level, ffi::ap_get_server_module_loglevel(server, module_index())) {
             let (index, level) = (module_index(), level as c_int);
             ffi::ap_log_error_(
-                FILE.as_ptr(),
-                0,
+                file.as_ptr(),
+                line,
                 index,
                 level,
                 0,
@@ -45,16 +46,18 @@ pub fn server(level: Level, text: &str) {
 }
 
 /// A line about one request. The text is only made when the level is on.
+#[track_caller]
 pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String) {
     let r = request.as_ptr();
     // SAFETY: RequestRef guarantees a live request_rec; httpd copies the text.
     unsafe {
         if enabled(level, ffi::ap_get_request_module_loglevel(r, module_index())) {
+            let (file, line) = place();
             let text = c_text(&text());
             let (index, level) = (module_index(), level as c_int);
             ffi::ap_log_rerror_(
-                FILE.as_ptr(),
-                0,
+                file.as_ptr(),
+                line,
                 index,
                 level,
                 0,
@@ -64,6 +67,13 @@ pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String
             );
         }
     }
+}
+
+/// Where the caller's caller logs from, for httpd to show at debug.
+#[track_caller]
+fn place() -> (CString, c_int) {
+    let place = Location::caller();
+    (c_text(place.file()), place.line() as c_int)
 }
 
 fn enabled(level: Level, configured: c_int) -> bool {

@@ -73,31 +73,42 @@ pub fn graceful_shutdown_timeout() -> u64 {
     seconds.max(0) as u64
 }
 
-/// While this lives, the signals that make a prefork child exit wait. They come in the middle of
-/// whatever the child does, and run its exit on top of that.
+/// While this lives, some signals wait on the thread that made it.
 pub struct HeldSignals(libc::sigset_t);
 
 impl HeldSignals {
-    /// Holds them back on the calling thread; nothing to do where a child is threaded.
+    /// Holds back those that make a prefork child exit: they come in the middle of whatever the
+    /// child does, and run its exit on top of that. `None` where a child is threaded.
     pub fn hold() -> Option<HeldSignals> {
-        if is_threaded() {
-            return None;
-        }
+        (!is_threaded()).then(|| HeldSignals::these(&[libc::SIGTERM, libc::SIGHUP]))
+    }
+
+    /// Holds back all.
+    pub fn all() -> HeldSignals {
+        HeldSignals::these(&[])
+    }
+
+    /// No signal means all.
+    fn these(signals: &[c_int]) -> HeldSignals {
         // SAFETY: plain libc calls on local sets, for this thread only.
         unsafe {
-            let (mut fatal, mut before) = (std::mem::zeroed(), std::mem::zeroed());
-            libc::sigemptyset(&mut fatal);
-            libc::sigaddset(&mut fatal, libc::SIGTERM);
-            libc::sigaddset(&mut fatal, libc::SIGHUP);
-            libc::pthread_sigmask(libc::SIG_BLOCK, &fatal, &mut before);
-            Some(HeldSignals(before))
+            let (mut set, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+            match signals {
+                [] => libc::sigfillset(&mut set),
+                _ => libc::sigemptyset(&mut set),
+            };
+            for signal in signals {
+                libc::sigaddset(&mut set, *signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before);
+            HeldSignals(before)
         }
     }
 }
 
 impl Drop for HeldSignals {
     fn drop(&mut self) {
-        // SAFETY: puts back the set that `hold` found.
+        // SAFETY: puts back the set that `these` found.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
     }
 }

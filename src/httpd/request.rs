@@ -70,6 +70,20 @@ impl<'r> RequestRef<'r> {
         }
     }
 
+    /// httpd redirected another request to this one (RewriteRule in a directory, Action, a CGI's
+    /// Location). What did so does not know of suspended connections.
+    pub fn is_redirected(&self) -> bool {
+        // SAFETY: `new` guarantees a live request.
+        unsafe { !(*self.as_ptr()).prev.is_null() }
+    }
+
+    /// Keeps modules that serve files (mod_dir, mod_negotiation) from turning the request's path
+    /// into that of a file: it is taken for one that has its file already.
+    pub fn take_for_a_file(&self) {
+        // SAFETY: `new` guarantees a live request on its own thread.
+        unsafe { (*self.as_ptr()).finfo.filetype = ffi::apr_filetype_e_APR_REG }
+    }
+
     /// The request is of an HTTP/2 stream (a secondary connection).
     pub fn is_http2(&self) -> bool {
         // SAFETY: `connection` is live.
@@ -138,8 +152,8 @@ impl<'r> RequestRef<'r> {
                 _ => sent,
             };
             let path = sent.split('?').next().unwrap_or("/");
-            let decoded = percent_encoding::percent_decode_str(path).collect::<Vec<u8>>();
-            if path.starts_with('/') && decoded == uri.as_bytes() {
+            let seen = CStr::from_ptr(r.uri).to_bytes();
+            if path.starts_with('/') && (decode(path) == seen || decode_but_slashes(path) == seen) {
                 return (path.to_owned(), query);
             }
             let c_uri = CString::new(uri).unwrap_or_default();
@@ -265,6 +279,23 @@ impl<'r> RequestRef<'r> {
         // SAFETY: `new` guarantees a live request on its own thread.
         unsafe { ffi::ap_discard_request_body(self.as_ptr()) }
     }
+}
+
+fn decode(path: &str) -> Vec<u8> {
+    percent_encoding::percent_decode_str(path).collect()
+}
+
+/// As httpd decodes with `AllowEncodedSlashes NoDecode`.
+fn decode_but_slashes(path: &str) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = path;
+    while let Some(at) = rest.to_ascii_lowercase().find("%2f") {
+        decoded.extend(decode(&rest[..at]));
+        decoded.extend_from_slice(&rest.as_bytes()[at..at + 3]);
+        rest = &rest[at + 3..];
+    }
+    decoded.extend(decode(rest));
+    decoded
 }
 
 /// # Safety

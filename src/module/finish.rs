@@ -34,7 +34,7 @@ impl Details {
         Details {
             id: String::new(),
             user: request.user().unwrap_or_else(|| "-".into()),
-            key: decision.key.clone().unwrap_or_else(|| "-".into()),
+            key: decision.shown_key.clone().unwrap_or_else(|| "-".into()),
             target: decision.target.to_string(),
             began: Instant::now(),
             plaintext: false,

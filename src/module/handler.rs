@@ -33,11 +33,29 @@ httpd_entry! {
     }
 }
 
-fn serve(request: &RequestRef) -> c_int {
-    if !request.has_header(c"Upgrade") && !request.has_header(c"Sec-WebSocket-Key") {
-        return ffi::DECLINED;
+httpd_entry! {
+    /// A type_checker hook: after access control, before mod_negotiation and mod_dir look for a
+    /// file that fits.
+    fn claim(r: *mut ffi::request_rec) -> c_int = ffi::DECLINED; {
+        // SAFETY: httpd gives a live request to the thread that serves it.
+        if let Some(request) = unsafe { RequestRef::new(r) }
+            && looks_like_websocket(&request)
+            && config::of_request(&request).route.as_ref().is_some_and(|r| **r != Route::Off)
+            && detect(&request.snapshot(None)) != Detection::NotAnUpgrade
+        {
+            request.take_for_a_file();
+        }
+        ffi::DECLINED
     }
-    if !request.is_from_client() {
+}
+
+fn looks_like_websocket(request: &RequestRef) -> bool {
+    (request.has_header(c"Upgrade") || request.has_header(c"Sec-WebSocket-Key"))
+        && request.is_from_client()
+}
+
+fn serve(request: &RequestRef) -> c_int {
+    if !looks_like_websocket(request) {
         return ffi::DECLINED;
     }
     let config = config::of_request(request);
@@ -73,6 +91,7 @@ fn upgrade(
         Ok(plan) => plan,
         Err(refusal) => return refuse(request, &refusal.into()),
     };
+    handoff::park_handshake(request);
     let (report, answer) = oneshot::channel();
     let establishing = child.unless_stopped(tunnel::establish(plan));
     worker.spawn(async move {

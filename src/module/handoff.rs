@@ -4,7 +4,7 @@
 //! | MPM, protocol | the connection | the worker thread |
 //! |---|---|---|
 //! | event, HTTP/1.1 | suspended; the session ends it | goes back to its pool |
-//! | worker, prefork | stays with its request | parks until the session is over |
+//! | event, after an internal redirect; worker, prefork | stays with its request | parks until the session is over |
 //! | HTTP/2 stream | stays with mod_http2 | carries the bytes between filters and relay |
 
 use super::finish::{self, Details};
@@ -23,7 +23,7 @@ use std::ffi::c_int;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -62,7 +62,7 @@ pub fn hand_off(
     }
     let begun = if request.is_http2() {
         carry_stream(request, worker, upstream, terms, ticket, details)
-    } else if mpm::is_event() {
+    } else if mpm::is_event() && !request.is_redirected() {
         suspend(request, worker, upstream, terms, ticket, details)
     } else {
         park(request, worker, upstream, terms, ticket, details, signals)
@@ -119,9 +119,14 @@ fn suspend(
 httpd_entry! {
     /// A worker lets go of a connection. If a session waits for it, it begins now, not earlier.
     fn suspended(c: *mut ffi::conn_rec, _r: *mut ffi::request_rec) = (); {
-        let slot = NonNull::new(c).and_then(connection::slot::<Waiting>);
+        let Some(c) = NonNull::new(c) else { return };
+        let slot = connection::slot::<Waiting>(c);
         // SAFETY: the slot lies in the connection's pool; only this hook takes from it.
         if let Some(waiting) = slot.and_then(|mut slot| unsafe { slot.as_mut() }.take()) {
+            // Somebody ended the request all the same and goes on with the connection: hands off.
+            if !connection::is_suspended(c) {
+                return;
+            }
             let worker = waiting.worker.clone();
             worker.spawn(run(waiting));
         }
@@ -159,8 +164,8 @@ static PARKED: Mutex<Option<Parked>> = Mutex::new(None);
 
 struct Parked {
     request: NonNull<ffi::request_rec>,
-    details: Details,
-    summary: Arc<OnceLock<Option<Summary>>>,
+    /// `None` while the upstream is still being asked.
+    session: Option<(Details, Arc<OnceLock<Option<Summary>>>)>,
 }
 
 // SAFETY: set and used by the process's main thread only, on a single-threaded MPM.
@@ -177,12 +182,7 @@ fn park(
 ) -> io::Result<c_int> {
     let client = take_client(request, worker, &mut details)?;
     let summary = Arc::new(OnceLock::new());
-    if signals.is_some() {
-        let r = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
-        set_parked(Some(Parked { request: r, details: details.clone(), summary: summary.clone() }));
-        // SAFETY: the handler's thread owns the request and its pool.
-        unsafe { pool::keep(request.pool(), Unpark) };
-    }
+    set_parked(request, Some((details.clone(), summary.clone())));
     let (done, over) = oneshot::channel();
     let result = summary.clone();
     worker.spawn(async move {
@@ -198,9 +198,26 @@ fn park(
     Ok(ffi::OK as c_int)
 }
 
-fn set_parked(parked: Option<Parked>) {
-    let _signals = HeldSignals::hold();
-    *PARKED.lock().unwrap_or_else(PoisonError::into_inner) = parked;
+/// The request waits for the upstream's answer: should the child exit meanwhile, it is logged.
+/// Nothing to do where a child is threaded.
+pub fn park_handshake(request: &RequestRef) {
+    if !mpm::is_threaded() {
+        set_parked(request, None);
+        // SAFETY: the handler's thread owns the request and its pool.
+        unsafe { pool::keep(request.pool(), Unpark) };
+    }
+}
+
+fn set_parked(request: &RequestRef, session: Option<(Details, Arc<OnceLock<Option<Summary>>>)>) {
+    if !mpm::is_threaded() {
+        let request = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
+        let _signals = HeldSignals::hold();
+        *lock_parked() = Some(Parked { request, session });
+    }
+}
+
+fn lock_parked() -> MutexGuard<'static, Option<Parked>> {
+    PARKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lives in the request's pool: when that goes, the request has been logged.
@@ -208,19 +225,24 @@ struct Unpark;
 
 impl Drop for Unpark {
     fn drop(&mut self) {
-        set_parked(None);
+        let _signals = HeldSignals::hold();
+        *lock_parked() = None;
     }
 }
 
 /// Called when the child exits, on its main thread, after all relays have ended: logs the request
 /// that is still parked below, if one is.
 pub fn end_parked() {
-    let Some(parked) = PARKED.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let Some(parked) = lock_parked().take() else { return };
     // SAFETY: the handler that parked it never runs again: the process exits.
     unsafe {
         if let Some(request) = RequestRef::new(parked.request.as_ptr()) {
-            let summary = parked.summary.get().copied().flatten();
-            finish::record(&request, &parked.details.ended(summary));
+            match parked.session {
+                Some((details, summary)) => {
+                    finish::record(&request, &details.ended(summary.get().copied().flatten()));
+                }
+                None => request.set_status(503, None),
+            }
             connection::end_request(request.as_ptr());
         }
     }

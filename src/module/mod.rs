@@ -68,6 +68,12 @@ httpd_entry! {
             ffi::ap_hook_check_config(Some(check_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_post_config(Some(post_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_child_init(Some(child_init), none, none, ffi::APR_HOOK_MIDDLE as c_int);
+            ffi::ap_hook_type_checker(
+                Some(handler::claim),
+                none,
+                none,
+                ffi::APR_HOOK_REALLY_FIRST as c_int,
+            );
             // The handler, not an earlier hook: access control, authentication and ErrorDocument
             // have had their say, and mod_proxy has not yet touched the headers.
             ffi::ap_hook_handler(

@@ -2,6 +2,7 @@
 //! that a session's bytes never change threads. It exists from child_init to the child's end; the
 //! parent never starts one.
 
+use crate::httpd::mpm::HeldSignals;
 use crate::relay::{Order, Session, Sessions};
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +13,9 @@ use std::{io, thread};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-/// Threads for what may block (log files, DNS, stat), per worker.
-const BLOCKING_THREADS: usize = 4;
+/// Threads for what may block (log files, DNS, token files), per worker. They exist only while
+/// needed. More than DNS and a few resolvers can hold: the end of a session needs one, too.
+const BLOCKING_THREADS: usize = 64;
 
 static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
 
@@ -51,6 +53,8 @@ struct Worker {
 impl Child {
     /// Starts the threads. They take no signals: those are httpd's.
     pub fn start(threads: usize) -> io::Result<Child> {
+        // Threads inherit what is held back here: no signal of httpd's ever runs on one of ours.
+        let _signals = HeldSignals::all();
         let mut workers = Vec::new();
         let mut running = Vec::new();
         for n in 0..threads {
@@ -62,7 +66,6 @@ impl Child {
             workers.push(runtime.handle().clone());
             let (stop, stopped) = oneshot::channel();
             let thread = thread::Builder::new().name(format!("wsroute-{n}")).spawn(move || {
-                block_signals();
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_timeout(Duration::from_millis(100));
             })?;
@@ -135,14 +138,5 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.child.sessions.leave(&self.session);
-    }
-}
-
-fn block_signals() {
-    // SAFETY: plain libc calls on a local set, for this thread only.
-    unsafe {
-        let mut all = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
     }
 }

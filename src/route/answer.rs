@@ -75,7 +75,7 @@ impl Answer {
     /// either the key is unknown: `None`.
     ///
     /// # Errors
-    /// [`ResolveError::Failed`] if a field is malformed: half an answer could be the wrong one.
+    /// [`ResolveError::Malformed`] if a field is malformed: half an answer could be the wrong one.
     pub fn from_fields<N, V>(
         fields: impl IntoIterator<Item = (N, V)>,
         default_tls: bool,
@@ -91,7 +91,7 @@ impl Answer {
                 *slot = (!value.trim().is_empty()).then_some(value);
             }
         }
-        found.answer(default_tls).map_err(ResolveError::Failed)
+        found.answer(default_tls).map_err(ResolveError::Malformed)
     }
 
     /// The container is there and usable.
@@ -203,10 +203,11 @@ impl Fields {
         };
         if !is_url(&text) || self.target.is_none() {
             let target = Target::parse_host_port(&text, tls);
-            let target = target.map_err(|e| format!("target {text:?}: {e}"))?;
+            let target = target.map_err(|e| format!("target {:?}: {e}", without_secret(&text)))?;
             return Ok((Some(target), scheme.is_some()));
         }
-        let target = Target::parse_url(&text).map_err(|e| format!("target {text:?}: {e}"))?;
+        let target = Target::parse_url(&text)
+            .map_err(|e| format!("target {:?}: {e}", without_secret(&text)))?;
         match scheme {
             Some(tls) if tls != target.tls => Err("scheme and target contradict each other".into()),
             _ => Ok((Some(target), true)),
@@ -292,6 +293,11 @@ fn parse_headers(text: &str) -> Result<Vec<(String, String)>, String> {
 /// RFC 9110 5.6.2.
 fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// A bad target for the log: what stands before an `@` may be a password.
+fn without_secret(target: &str) -> &str {
+    target.rsplit('@').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -384,7 +390,7 @@ mod tests {
             &[("target", "h:1"), ("headers", "{")],
         ];
         for fields in table {
-            assert!(matches!(answer(fields), Err(ResolveError::Failed(_))), "{fields:?}");
+            assert!(matches!(answer(fields), Err(ResolveError::Malformed(_))), "{fields:?}");
         }
     }
 

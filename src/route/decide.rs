@@ -40,6 +40,8 @@ pub struct Decision {
     pub target: Target,
     /// The key that decided; `None` for a literal URL.
     pub key: Option<String>,
+    /// The key as logs may show it.
+    pub shown_key: Option<String>,
     /// The rule the key came from, as configured.
     pub rule: Option<String>,
     /// The resolver that knew the key.
@@ -97,6 +99,7 @@ impl Ask<'_> {
         Ok(Decision {
             target,
             key: candidate.map(|c| c.key.clone()),
+            shown_key: candidate.map(|c| c.shown.clone()),
             rule: candidate.map(|c| c.rule.clone()),
             resolver: None,
             answer: None,
@@ -110,6 +113,10 @@ impl Ask<'_> {
         names: &[String],
         trace: &mut Vec<String>,
     ) -> Result<Decision, Refusal> {
+        let unclear = |text: &str| text.contains('\u{fffd}');
+        if unclear(&self.facts.path) || self.facts.user.as_deref().is_some_and(unclear) {
+            return Err(Refusal::BadKey("the path or the user's name is not UTF-8".into()));
+        }
         if self.owner == Some("") {
             return Err(Refusal::NotYours("WsRouteOwner is empty: is nobody logged in?".into()));
         }
@@ -125,7 +132,7 @@ impl Ask<'_> {
                 }
             }
         }
-        let keys: Vec<_> = self.candidates.iter().map(|c| format!("{:?}", c.key)).collect();
+        let keys: Vec<_> = self.candidates.iter().map(|c| format!("{:?}", c.shown)).collect();
         Err(Refusal::UnknownKey(format!("no resolver knows {}", keys.join(", "))))
     }
 
@@ -168,31 +175,36 @@ impl Ask<'_> {
         query: Query,
         answer: Answer,
     ) -> Result<Decision, Refusal> {
-        let key = &candidate.key;
+        let (key, shown) = (&candidate.key, &candidate.shown);
         if let Some(owner) = self.owner {
             match answer.owner.as_deref() {
                 Some(real) if real == owner => {}
                 Some(_) => {
-                    return Err(Refusal::NotYours(format!("{key:?} does not belong to {owner:?}")));
+                    return Err(Refusal::NotYours(format!(
+                        "{shown:?} does not belong to {owner:?}"
+                    )));
                 }
                 None => {
-                    return Err(Refusal::NotYours(format!("the answer for {key:?} has no owner")));
+                    return Err(Refusal::NotYours(format!(
+                        "the answer for {shown:?} has no owner"
+                    )));
                 }
             }
         }
         if answer.expires.is_some_and(|until| until <= SystemTime::now()) {
-            return Err(Refusal::Expired(format!("the answer for {key:?} has expired")));
+            return Err(Refusal::Expired(format!("the answer for {shown:?} has expired")));
         }
         let target = match &answer.target {
             Some(target) if answer.is_running() => self.with_scheme(&answer, target),
             _ => {
                 let state = answer.state.as_deref().unwrap_or("starting");
-                return Err(Refusal::Starting(format!("{key:?} is {state:?}")));
+                return Err(Refusal::Starting(format!("{shown:?} is {state:?}")));
             }
         };
         Ok(Decision {
             target: self.with_path(target, candidate)?,
             key: Some(key.clone()),
+            shown_key: Some(shown.clone()),
             rule: Some(candidate.rule.clone()),
             resolver: Some(name.to_owned()),
             answer: Some(answer),
@@ -219,7 +231,7 @@ impl Ask<'_> {
 }
 
 fn named(candidate: &Candidate) -> String {
-    format!("key {:?} from {}", candidate.key, candidate.rule)
+    format!("key {:?} from {}", candidate.shown, candidate.rule)
 }
 
 #[cfg(test)]

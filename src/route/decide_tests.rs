@@ -65,6 +65,7 @@ fn candidates(keys: &[&str]) -> Vec<Candidate> {
     let one = |key: &&str| Candidate {
         key: (*key).into(),
         rule: "path ^/d/([^/]+)".into(),
+        shown: (*key).into(),
         tail: Some("/ws".into()),
     };
     keys.iter().map(one).collect()

@@ -88,6 +88,8 @@ pub struct Candidate {
     pub key: String,
     /// The rule as configured, for logs: `path ^/desktop/([^/]+)`.
     pub rule: String,
+    /// The key as logs may show it: one from a cookie or a header may be a secret.
+    pub shown: String,
     /// What `{tail}` stands for: percent-encoded, begins with `/`.
     pub tail: Option<String>,
 }
@@ -218,6 +220,10 @@ pub fn candidates(
             continue;
         }
         check_key(&key, &rule.label)?;
+        // What was not UTF-8 has this character: two keys could look alike.
+        if matches!(rule.source, Source::Path | Source::User) && key.contains('\u{fffd}') {
+            return Err(Refusal::BadKey(format!("key from {} is not UTF-8", rule.label)));
+        }
         if found.iter().any(|c| c.key == key) {
             continue;
         }
@@ -225,7 +231,11 @@ pub fn candidates(
             Source::Path => raw_rest(request, end),
             _ => scope_tail(request),
         };
-        found.push(Candidate { key, rule: rule.label.clone(), tail: Some(tail) });
+        let shown = match rule.source {
+            Source::Cookie(_) | Source::Header(_) => masked(&key),
+            _ => key.clone(),
+        };
+        found.push(Candidate { key, rule: rule.label.clone(), shown, tail: Some(tail) });
     }
     Ok(found)
 }
@@ -240,17 +250,50 @@ pub fn scope_tail(request: &Request) -> String {
     }
 }
 
-/// The path from byte `at` of the decoded path on, percent-encoded, beginning with `/`.
+/// The path from byte `at` of the decoded path on, percent-encoded, beginning with `/`. As the
+/// client encoded it, if the decoded path is what its path says.
 fn raw_rest(request: &Request, at: usize) -> String {
-    let rest = request.path.get(at..).unwrap_or("");
-    let rest = match request.raw_path == request.path {
-        true => rest.to_owned(),
-        false => utf8_percent_encode(rest, PATH).to_string(),
+    let rest = match raw_position(&request.raw_path, &request.path, at) {
+        Some(raw_at) => request.raw_path[raw_at..].to_owned(),
+        None => utf8_percent_encode(request.path.get(at..).unwrap_or(""), PATH).to_string(),
     };
     match rest.starts_with('/') {
         true => rest,
         false => format!("/{rest}"),
     }
+}
+
+/// Where in `raw` the byte `at` of `decoded` comes from; `None` if `raw` does not decode to
+/// `decoded` (where httpd kept an encoded slash, it stands for itself).
+fn raw_position(raw: &str, decoded: &str, at: usize) -> Option<usize> {
+    let (raw, decoded) = (raw.as_bytes(), decoded.as_bytes());
+    let (mut i, mut j, mut found) = (0, 0, None);
+    while i < raw.len() {
+        if j == at {
+            found = Some(i);
+        }
+        let hex = |n: usize| raw.get(i + n).and_then(|b| char::from(*b).to_digit(16));
+        let kept = decoded.get(j) == Some(&b'%')
+            && raw[i] == b'%'
+            && decoded.get(j..j + 3) == raw.get(i..i + 3);
+        let (byte, width) = match (raw[i], hex(1), hex(2)) {
+            (b'%', Some(high), Some(low)) if !kept => ((high * 16 + low) as u8, 3),
+            (byte, ..) => (byte, 1),
+        };
+        if decoded.get(j) != Some(&byte) {
+            return None;
+        }
+        (i, j) = (i + width, j + 1);
+    }
+    if j == at {
+        found = Some(i);
+    }
+    found.filter(|_| j == decoded.len())
+}
+
+/// The first characters: enough to tell two keys apart when looking for a mistake.
+fn masked(key: &str) -> String {
+    key.chars().take(4).chain("...".chars()).collect()
 }
 
 fn check_key(key: &str, rule: &str) -> Result<(), Refusal> {

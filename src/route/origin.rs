@@ -152,6 +152,8 @@ impl Origin {
         };
         let port = match port {
             Some(port) => parse_port(port).ok(),
+            // Behind a TLS terminator an https page meets an http request; never the other way.
+            None if request.https => Some(443),
             None => default_port(&self.scheme),
         };
         port.is_some() && port == self.port && parse_host(host).is_ok_and(|h| h == self.host)

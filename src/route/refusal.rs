@@ -84,9 +84,12 @@ impl Refusal {
     /// The refusal that stands for an error of the resolver `name`.
     pub fn from_resolver(name: &str, error: ResolveError) -> Refusal {
         let resolver = name.to_owned();
+        let text = error.to_string();
         match error {
             ResolveError::Unauthorized(status) => Refusal::NotAuthorized { resolver, status },
-            ResolveError::Failed(reason) => Refusal::ResolverFailed { resolver, reason },
+            ResolveError::Failed(_) | ResolveError::Malformed(_) => {
+                Refusal::ResolverFailed { resolver, reason: text }
+            }
             ResolveError::Late => Refusal::ResolverLate { resolver },
         }
     }

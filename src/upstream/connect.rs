@@ -1,12 +1,13 @@
 //! A TCP or Unix connection to a target, within a deadline and the allow-list.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::{Address, Io, UpstreamError};
@@ -97,9 +98,23 @@ async fn tcp(
     Err(worst.unwrap())
 }
 
+/// DNS lookups at a time, in all: a name server that is silent must not take every thread that may
+/// block.
+static LOOKUPS: Semaphore = Semaphore::const_new(32);
+
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamError> {
     let failed = |source| UpstreamError::Resolve { peer: host_port(host, port), source };
-    let found = lookup_host((host, port)).await.map_err(failed)?;
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip.to_canonical(), port)]);
+    }
+    // The turn goes along: it is over when the thread is free, not when somebody stops waiting.
+    let turn = LOOKUPS.acquire().await.ok();
+    let name = host.to_owned();
+    let looking = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        (name.as_str(), port).to_socket_addrs()
+    });
+    let found = looking.await.map_err(io::Error::other).and_then(|found| found).map_err(failed)?;
     // ::ffff:10.0.0.1 is 10.0.0.1 to the kernel, so it must be to the allow-list.
     let plain = |a: SocketAddr| match a.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, port)),

@@ -29,6 +29,7 @@ mod strict_kasmvnc_is_satisfied;
 mod targets_outside_the_allow_list_are_refused;
 mod the_browsers_handshake_is_forwarded;
 mod the_first_users_configurations_work;
+mod the_path_is_the_clients;
 mod tls_clients_are_relayed;
 mod tls_upstreams_are_verified;
 mod upgrade_reaches_the_right_upstream;

@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::Semaphore;
 
 use super::{Query, Resolution, ResolveError, Resolver};
 use crate::route::answer::Answer;
@@ -30,7 +32,12 @@ pub struct FileResolver {
 
 struct Shared {
     path: PathBuf,
+    /// One look at the file at a time. The permit goes with the blocking thread: a file system
+    /// that hangs holds up one thread, and the others wait without one.
+    turn: Arc<Semaphore>,
     loaded: Mutex<Loaded>,
+    /// Warnings that nobody has fetched yet. A lock of its own, which is never held over I/O.
+    pending: Mutex<Vec<String>>,
 }
 
 /// The file as it was last read.
@@ -41,8 +48,6 @@ struct Loaded {
     answers: HashMap<String, Answer>,
     /// All warnings of the last reading, so that a second one does not repeat them.
     warned: Vec<String>,
-    /// Warnings that nobody has fetched yet.
-    pending: Vec<String>,
 }
 
 /// What tells one version of a file from another.
@@ -58,7 +63,9 @@ struct Stamp {
 impl FileResolver {
     /// A resolver on the file `path`, which is not opened before the first question.
     pub fn new(path: PathBuf) -> FileResolver {
-        FileResolver { shared: Arc::new(Shared { path, loaded: Mutex::default() }) }
+        let turn = Arc::new(Semaphore::new(1));
+        let (loaded, pending) = (Mutex::default(), Mutex::default());
+        FileResolver { shared: Arc::new(Shared { path, turn, loaded, pending }) }
     }
 }
 
@@ -66,58 +73,65 @@ impl Resolver for FileResolver {
     fn resolve(&self, query: Query) -> Resolution {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || shared.lookup(&query.key));
-            match task.await {
-                Ok(result) => result,
-                Err(_) => Err(ResolveError::Failed("the runtime is stopping".into())),
-            }
+            let stopping = || ResolveError::Failed("the runtime is stopping".into());
+            let turn = shared.turn.clone().acquire_owned().await.map_err(|_| stopping())?;
+            let task = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                shared.lookup(&query.key)
+            });
+            task.await.unwrap_or_else(|_| Err(stopping()))
         })
     }
 
     fn warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared.lock().pending)
+        std::mem::take(&mut *lock(&self.shared.pending))
     }
 }
 
 impl Shared {
-    /// A panic in between leaves nothing half-done: the stamp is set last.
-    fn lock(&self) -> MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn lookup(&self, key: &str) -> Result<Option<Answer>, ResolveError> {
-        let mut loaded = self.lock();
-        if let Err(e) = loaded.refresh(&self.path) {
-            loaded.stamp = None;
-            let path = self.path.display();
-            return Err(ResolveError::Failed(format!("cannot read {path}: {e}")));
+        let mut loaded = lock(&self.loaded);
+        match loaded.refresh(&self.path) {
+            Ok(warnings) => lock(&self.pending).extend(warnings),
+            Err(e) => {
+                loaded.stamp = None;
+                let path = self.path.display();
+                return Err(ResolveError::Failed(format!("cannot read {path}: {e}")));
+            }
         }
         Ok(loaded.answers.get(key).cloned())
     }
 }
 
+/// A panic in between leaves nothing half-done: the stamp is set last.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Loaded {
-    /// Reads the file unless it is the one that was read last.
-    fn refresh(&mut self, path: &Path) -> io::Result<()> {
+    /// Reads the file unless it is the one that was read last; gives the warnings that are new.
+    fn refresh(&mut self, path: &Path) -> io::Result<Vec<String>> {
         if self.stamp.is_some() && self.stamp == Some(Stamp::of(&std::fs::metadata(path)?)) {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let mut file = File::open(path)?;
+        // A pipe would wait for a writer.
+        let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("no regular file"));
+        }
         if metadata.len() > FILE_MAX {
             return Err(io::Error::other("larger than 64 MB"));
         }
         let mut bytes = Vec::new();
         Read::by_ref(&mut file).take(FILE_MAX).read_to_end(&mut bytes)?;
         let (answers, warnings) = parse(&bytes, path);
-        if warnings != self.warned {
-            self.pending.clone_from(&warnings);
-            self.warned = warnings;
-        }
+        let news = if warnings == self.warned { Vec::new() } else { warnings.clone() };
+        self.warned = warnings;
         self.answers = answers;
         let age = metadata.modified().ok().and_then(|m| SystemTime::now().duration_since(m).ok());
         self.stamp = age.filter(|age| *age > SETTLED).map(|_| Stamp::of(&metadata));
-        Ok(())
+        Ok(news)
     }
 }
 
@@ -188,6 +202,7 @@ fn parse_line(line: &str) -> Result<Option<(String, Answer)>, String> {
     match Answer::from_fields(fields, false) {
         Ok(Some(answer)) => Ok(Some((key.to_owned(), answer))),
         Ok(None) => Err("no target".into()),
+        Err(ResolveError::Malformed(reason)) => Err(reason),
         Err(e) => Err(e.to_string()),
     }
 }
@@ -300,6 +315,15 @@ alice   10.0.0.9:6901
     }
 
     #[tokio::test]
+    async fn a_pipe_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let resolver = FileResolver::new(path);
+        assert!(matches!(target(&resolver, "a").await, Err(ResolveError::Failed(_))));
+    }
+
+    #[tokio::test]
     async fn a_changed_file_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("desktops");
@@ -326,7 +350,7 @@ alice   10.0.0.9:6901
         let old = SystemTime::now() - Duration::from_secs(60);
         File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
         assert_eq!(target(&resolver, "a").await, Ok(Some("ws://h:2".into())));
-        assert!(resolver.shared.lock().stamp.is_some());
+        assert!(lock(&resolver.shared.loaded).stamp.is_some());
         let new = dir.path().join("new");
         std::fs::write(&new, "a h:3\nbad\n").unwrap();
         File::options().append(true).open(&new).unwrap().set_modified(old).unwrap();

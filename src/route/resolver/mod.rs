@@ -82,9 +82,12 @@ pub enum ResolveError {
     /// The resolver says 401 or 403, which goes to the client as such.
     #[error("not authorized ({0})")]
     Unauthorized(u16),
-    /// It could not answer, or not sensibly: 502.
+    /// It could not answer: 502.
     #[error("{0}")]
     Failed(String),
+    /// It answered, and a field of the answer is malformed: 502. No earlier answer stands in.
+    #[error("malformed answer: {0}")]
+    Malformed(String),
     /// It did not answer in time: 504.
     #[error("no answer in time")]
     Late,
@@ -95,7 +98,7 @@ impl ResolveError {
     pub fn status(&self) -> u16 {
         match self {
             ResolveError::Unauthorized(status) => *status,
-            ResolveError::Failed(_) => 502,
+            ResolveError::Failed(_) | ResolveError::Malformed(_) => 502,
             ResolveError::Late => 504,
         }
     }

@@ -200,7 +200,7 @@ mod tests {
         for (key, expected) in table {
             assert_eq!(target(&d, key).await, Ok(expected.map(Into::into)), "{key}");
         }
-        assert!(matches!(target(&d, "bad").await, Err(ResolveError::Failed(_))));
+        assert!(matches!(target(&d, "bad").await, Err(ResolveError::Malformed(_))));
         let alice = d.resolve(query("alice")).await.unwrap().unwrap();
         assert_eq!(alice.owner.as_deref(), Some("alice"));
         let seconds = |t: std::time::SystemTime| {
