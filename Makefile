@@ -39,7 +39,7 @@ build: ## the module, target/mod_wsroute.so
 	$(call step,build,$(CARGO) build --release && cp target/release/libmod_wsroute.so $(SO).new && mv $(SO).new $(SO))
 
 unit: ## unit tests; they need no httpd
-	$(call step,unit,$(CARGO) test --release --no-default-features --lib)
+	$(call step,unit,$(CARGO) test --release --no-default-features --lib --test reference)
 
 integration: build ## tests with a real httpd: MPMS="event worker prefork"
 	$(call step,integration ($(MPMS)),for mpm in $(MPMS); do echo "-- mpm_$$mpm"; \
