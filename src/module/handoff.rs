@@ -28,14 +28,19 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// A session that waits for its connection to be suspended.
-struct Waiting {
+/// A session that has everything but its client.
+struct Beginning {
     worker: Handle,
-    client: End,
     upstream: End,
     terms: Terms,
     ticket: Ticket,
     details: Details,
+}
+
+/// A session that waits for its connection to be suspended.
+struct Waiting {
+    session: Beginning,
+    client: End,
     suspended: Suspended,
 }
 
@@ -60,12 +65,13 @@ pub fn hand_off(
         log::request(Level::Info, request, || "client-lost: it went away before the 101".into());
         return ffi::OK as c_int;
     }
+    let session = Beginning { worker: worker.clone(), upstream, terms, ticket, details };
     let begun = if request.is_http2() {
-        carry_stream(request, worker, upstream, terms, ticket, details)
+        carry_stream(request, session)
     } else if mpm::is_event() && !request.is_redirected() {
-        suspend(request, worker, upstream, terms, ticket, details)
+        suspend(request, session)
     } else {
-        park(request, worker, upstream, terms, ticket, details, signals)
+        park(request, session, signals)
     };
     begun.unwrap_or_else(|error| {
         // A child that stops at once closes the sockets that its workers have.
@@ -89,29 +95,22 @@ fn send_101(request: &RequestRef, headers: &[(String, Vec<u8>)]) -> bool {
     request.send_switching_protocols()
 }
 
-fn take_client(request: &RequestRef, worker: &Handle, details: &mut Details) -> io::Result<End> {
-    let _runtime = worker.enter();
-    let Client { io, early, half_close } = connection::take_client(request)?;
-    details.plaintext = half_close;
-    Ok(End { io, early, half_close })
+impl Beginning {
+    fn take_client(&mut self, request: &RequestRef) -> io::Result<End> {
+        let _runtime = self.worker.enter();
+        let Client { io, early, half_close } = connection::take_client(request)?;
+        self.details.plaintext = half_close;
+        Ok(End { io, early, half_close })
+    }
 }
 
 // === event ===
 
-fn suspend(
-    request: &RequestRef,
-    worker: &Handle,
-    upstream: End,
-    terms: Terms,
-    ticket: Ticket,
-    mut details: Details,
-) -> io::Result<c_int> {
-    let client = take_client(request, worker, &mut details)?;
-    let worker = worker.clone();
+fn suspend(request: &RequestRef, mut session: Beginning) -> io::Result<c_int> {
+    let client = session.take_client(request)?;
     // SAFETY: we return SUSPENDED, and `suspended` below is what uses it first.
     let suspended = unsafe { Suspended::new(request) };
-    let waiting = Waiting { worker, client, upstream, terms, ticket, details, suspended };
-    connection::put_into_slot(request, waiting);
+    connection::put_into_slot(request, Waiting { session, client, suspended });
     connection::suspend(request);
     Ok(ffi::SUSPENDED)
 }
@@ -127,7 +126,7 @@ httpd_entry! {
             if !connection::is_suspended(c) {
                 return;
             }
-            let worker = waiting.worker.clone();
+            let worker = waiting.session.worker.clone();
             worker.spawn(run(waiting));
         }
     }
@@ -135,8 +134,9 @@ httpd_entry! {
 
 /// A session on event, from its first byte to the access-log line.
 async fn run(waiting: Waiting) {
-    let Waiting { client, upstream, terms, ticket, details, mut suspended, .. } = waiting;
-    suspended.is_held();
+    let Waiting { session, client, mut suspended } = waiting;
+    let Beginning { upstream, terms, ticket, details, .. } = session;
+    suspended.is_held(); // most often not: the grace at the end counts from here
     let summary = guard_future(relay(client, upstream, terms, &ticket.session)).await;
     let ended = details.ended(summary);
     while suspended.is_held() {
@@ -173,14 +173,11 @@ unsafe impl Send for Parked {}
 
 fn park(
     request: &RequestRef,
-    worker: &Handle,
-    upstream: End,
-    terms: Terms,
-    ticket: Ticket,
-    mut details: Details,
+    mut session: Beginning,
     signals: Option<HeldSignals>,
 ) -> io::Result<c_int> {
-    let client = take_client(request, worker, &mut details)?;
+    let client = session.take_client(request)?;
+    let Beginning { worker, upstream, terms, ticket, details } = session;
     let summary = Arc::new(OnceLock::new());
     set_parked(request, Some((details.clone(), summary.clone())));
     let (done, over) = oneshot::channel();
@@ -250,14 +247,8 @@ pub fn end_parked() {
 
 // === HTTP/2 ===
 
-fn carry_stream(
-    request: &RequestRef,
-    worker: &Handle,
-    upstream: End,
-    terms: Terms,
-    ticket: Ticket,
-    mut details: Details,
-) -> io::Result<c_int> {
+fn carry_stream(request: &RequestRef, session: Beginning) -> io::Result<c_int> {
+    let Beginning { worker, upstream, terms, ticket, details } = session;
     let (ours, theirs) = UnixStream::pair()?;
     theirs.set_nonblocking(true)?;
     let client = {
@@ -265,7 +256,6 @@ fn carry_stream(
         let io = Box::new(tokio::net::UnixStream::from_std(theirs)?);
         End { io, early: Vec::new(), half_close: true }
     };
-    details.plaintext = false;
     let (done, over) = oneshot::channel();
     worker.spawn(async move {
         let summary = guard_future(relay(client, upstream, terms, &ticket.session)).await;
