@@ -190,14 +190,16 @@ unsafe fn read_leftovers(filter: *mut ffi::ap_filter_t, c: *mut ffi::conn_rec) -
     bytes
 }
 
-/// Hands the data of all buckets to `take`, in order, and empties the brigade.
+/// Hands the data of all buckets to `take`, in order, and empties the brigade. Says whether an
+/// end of stream was among them.
 ///
 /// # Safety
 /// `brigade` must be live and of this thread.
 pub(super) unsafe fn drain_brigade(
     brigade: *mut ffi::apr_bucket_brigade,
     take: &mut dyn FnMut(&[u8]),
-) {
+) -> bool {
+    let mut ended = false;
     // SAFETY: the caller guarantees the brigade; the data is used before its bucket goes.
     unsafe {
         while let Some(bucket) = NonNull::new(ffi::wsroute_brigade_first(brigade)) {
@@ -208,9 +210,11 @@ pub(super) unsafe fn drain_brigade(
                     take(std::slice::from_raw_parts(data.cast::<u8>(), len));
                 }
             }
+            ended |= ffi::wsroute_bucket_is_eos(bucket) != 0;
             ffi::wsroute_bucket_delete(bucket);
         }
     }
+    ended
 }
 
 /// A place on the connection where the handler leaves something for the suspend hook.

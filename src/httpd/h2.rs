@@ -108,22 +108,7 @@ impl Stream {
                 PIECE as ffi::apr_off_t,
             );
             let before = to.len();
-            let mut eos = false;
-            while let Some(bucket) = ptr::NonNull::new(ffi::wsroute_brigade_first(brigade)) {
-                if ffi::wsroute_bucket_is_eos(bucket.as_ptr()) != 0 {
-                    eos = true;
-                    ffi::wsroute_bucket_delete(bucket.as_ptr());
-                    continue;
-                }
-                let (mut data, mut len) = (ptr::null(), 0);
-                if ffi::wsroute_bucket_is_metadata(bucket.as_ptr()) == 0
-                    && ffi::wsroute_bucket_read(bucket.as_ptr(), &mut data, &mut len) == 0
-                    && len > 0
-                {
-                    to.extend_from_slice(std::slice::from_raw_parts(data.cast::<u8>(), len));
-                }
-                ffi::wsroute_bucket_delete(bucket.as_ptr());
-            }
+            let eos = drain_brigade(brigade, &mut |data| to.extend_from_slice(data));
             let lone = eos && to.len() == before && !self.body_ended;
             self.body_ended = true;
             let failed = !matches!(status as u32, ffi::APR_SUCCESS | ffi::APR_EAGAIN);

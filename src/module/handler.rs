@@ -40,8 +40,10 @@ httpd_entry! {
         // SAFETY: httpd gives a live request to the thread that serves it.
         if let Some(request) = unsafe { RequestRef::new(r) }
             && looks_like_websocket(&request)
-            && config::of_request(&request).route.as_ref().is_some_and(|r| **r != Route::Off)
-            && detect(&request.snapshot(None)) != Detection::NotAnUpgrade
+            && route_of(config::of_request(&request)).is_some()
+            // With a key it meant to be an upgrade: the head is copied once, by the handler.
+            && (request.has_header(c"Sec-WebSocket-Key")
+                || detect(&request.snapshot(None)) != Detection::NotAnUpgrade)
         {
             request.take_for_a_file();
         }
@@ -54,17 +56,19 @@ fn looks_like_websocket(request: &RequestRef) -> bool {
         && request.is_from_client()
 }
 
+/// The scope's `WsRoute`, unless it is `Off`.
+fn route_of(config: &DirConfig) -> Option<&Arc<Route>> {
+    config.route.as_ref().filter(|route| ***route != Route::Off)
+}
+
 fn serve(request: &RequestRef) -> c_int {
     if !looks_like_websocket(request) {
         return ffi::DECLINED;
     }
     let config = config::of_request(request);
-    let route = match &config.route {
-        Some(route) if !matches!(**route, Route::Off) => route,
-        _ => {
-            log::request(Level::Trace1, request, || "declined: no WsRoute in this scope".into());
-            return ffi::DECLINED;
-        }
+    let Some(route) = route_of(config) else {
+        log::request(Level::Trace1, request, || "declined: no WsRoute in this scope".into());
+        return ffi::DECLINED;
     };
     let head = request.snapshot(config.scope.as_deref());
     match detect(&head) {
