@@ -7,9 +7,12 @@
 //! httpd -> [`relay`] moves bytes until a [`relay::Outcome`] -> `module::finish` gives the
 //! connection back, logs, counts.
 //!
-//! `ffi`, `httpd` and `module` know httpd and are behind the feature "httpd". The other folders
-//! know nothing of it, hold no unsafe code and are compiled and tested without its headers.
+//! [`config`] holds what the directives say. `ffi`, `httpd` and `module` know httpd and are behind
+//! the feature "httpd". The other folders know nothing of it, hold no unsafe code and are compiled
+//! and tested without its headers.
 
+#[forbid(unsafe_code)]
+pub mod config;
 #[forbid(unsafe_code)]
 pub mod relay;
 #[forbid(unsafe_code)]

@@ -18,7 +18,7 @@ fn directives_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_table_and_the_documents_agree() {
-    let table: BTreeSet<String> = read("src/module/directives.rs")
+    let table: BTreeSet<String> = read("src/config/directives.rs")
         .split("c\"WsRoute")
         .skip(1)
         .map(|rest| format!("WsRoute{}", rest.split('"').next().unwrap_or_default()))

@@ -1,142 +1,38 @@
-//! The configuration as httpd merges it. Filled while httpd reads its files, read-only afterwards.
+//! The configuration in httpd's pools. Filled while httpd reads its files, read-only afterwards.
 
-use super::runtime;
+use crate::config::{ScopeConfig, ServerConfig};
 use crate::ffi;
 use crate::httpd::expression::Expression;
 use crate::httpd::pool;
 use crate::httpd::request::RequestRef;
-use crate::relay;
-use crate::route::{
-    AllowList, CachedResolver, KeyRule, OriginPolicy, PathTemplate, ResolverConfig, Route,
-};
-use crate::upstream::{Deadlines, UpstreamPolicy};
-use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
-/// What holds in one scope (virtual host, `<Location>`, `<Directory>`, `<If>`). `None`: not said
-/// here. Cheap to merge: httpd does so for each request.
+/// What holds in one scope, and what httpd needs to evaluate it.
 #[derive(Default, Clone)]
 pub struct DirConfig {
-    /// The path of the section that holds `route`.
-    pub scope: Option<Arc<str>>,
-    /// `WsRoute`
-    pub route: Option<Arc<Route>>,
-    /// `WsRouteKey`, in order.
-    pub keys: Option<Arc<Vec<KeyRule>>>,
-    /// `WsRouteOwner`: the text of an expression.
-    pub owner: Option<Arc<str>>,
+    /// The directives.
+    pub scope: ScopeConfig,
     /// All expressions of this scope, compiled.
     pub expressions: Option<Arc<Vec<Expression>>>,
-    /// `WsRouteAllow`
-    pub allow: Option<Arc<AllowList>>,
-    /// `WsRouteUpstream`
-    pub upstream: Option<Arc<UpstreamPolicy>>,
-    /// The parsed `path=` of `WsRouteUpstream`.
-    pub path: Option<Arc<PathTemplate>>,
-    /// `WsRouteOrigin`
-    pub origin: Option<Arc<OriginPolicy>>,
-    /// `WsRouteTimeout connect=`; the inner `None` is `off`.
-    pub connect: Option<Option<Duration>>,
-    /// `WsRouteTimeout handshake=`
-    pub handshake: Option<Option<Duration>>,
-    /// `WsRouteTimeout drain=`
-    pub drain: Option<Option<Duration>>,
-    /// The path that httpd gave when it created this section.
-    pub section: Option<Arc<str>>,
 }
 
 impl DirConfig {
-    /// Deadlines for connecting and for the handshake.
-    pub fn deadlines(&self) -> Deadlines {
-        const DEFAULT: Option<Duration> = Some(Duration::from_secs(10));
-        Deadlines {
-            connect: self.connect.unwrap_or(DEFAULT),
-            handshake: self.handshake.unwrap_or(DEFAULT),
-        }
-    }
-
-    /// What a session is told about its end.
-    pub fn terms(&self, expires: Option<Duration>) -> relay::Terms {
-        let drain = self.drain.unwrap_or(Some(Duration::from_secs(30)));
-        // `off`: the sessions decide how long the old child lives.
-        relay::Terms { drain: drain.unwrap_or(Duration::from_secs(365 * 86400)), expires }
-    }
-
     fn merge(base: &DirConfig, add: &DirConfig) -> DirConfig {
-        fn newer<T: Clone>(add: &Option<T>, base: &Option<T>) -> Option<T> {
-            add.as_ref().or(base.as_ref()).cloned()
-        }
         DirConfig {
-            scope: newer(&add.scope, &base.scope),
-            route: newer(&add.route, &base.route),
-            keys: newer(&add.keys, &base.keys),
-            owner: newer(&add.owner, &base.owner),
+            scope: ScopeConfig::merge(&base.scope, &add.scope),
             expressions: match (&base.expressions, &add.expressions) {
                 (Some(base), Some(add)) => {
                     Some(Arc::new(base.iter().chain(add.iter()).cloned().collect()))
                 }
-                _ => newer(&add.expressions, &base.expressions),
+                (one, other) => one.as_ref().or(other.as_ref()).cloned(),
             },
-            allow: newer(&add.allow, &base.allow),
-            upstream: match (&base.upstream, &add.upstream) {
-                (Some(base), Some(add)) => Some(Arc::new(UpstreamPolicy::merged(base, add))),
-                _ => newer(&add.upstream, &base.upstream),
-            },
-            path: newer(&add.path, &base.path),
-            origin: newer(&add.origin, &base.origin),
-            connect: newer(&add.connect, &base.connect),
-            handshake: newer(&add.handshake, &base.handshake),
-            drain: newer(&add.drain, &base.drain),
-            section: None,
         }
     }
-}
 
-/// One `WsRouteResolver`: declared in the parent, started in the child at its first use.
-pub struct Declared {
-    config: ResolverConfig,
-    running: OnceLock<Arc<CachedResolver>>,
-}
-
-impl Declared {
-    /// A resolver that is not started yet.
-    pub fn new(config: ResolverConfig) -> Arc<Declared> {
-        Arc::new(Declared { config, running: OnceLock::new() })
-    }
-
-    /// The running resolver. Must be called inside a runtime.
-    pub fn running(&self) -> Arc<CachedResolver> {
-        self.running.get_or_init(|| self.config.build()).clone()
-    }
-}
-
-/// A name that `WsRoute` used, and where.
-struct Reference {
-    resolver: String,
-    place: String,
-}
-
-/// What holds in one server.
-#[derive(Default)]
-pub struct ServerConfig {
-    /// `WsRouteResolver` by name.
-    pub resolvers: HashMap<String, Arc<Declared>>,
-    /// `WsRouteThreads`, main server only.
-    pub threads: Option<usize>,
-    references: Vec<Reference>,
-}
-
-impl ServerConfig {
-    /// Remembers that `WsRoute` at `place` names a resolver, for the check when all is read.
-    pub fn refer(&mut self, resolver: &str, place: String) {
-        self.references.push(Reference { resolver: resolver.to_owned(), place });
-    }
-
-    /// tokio worker threads of a child.
-    pub fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(runtime::default_threads)
+    /// The compiled expressions.
+    pub fn expressions(&self) -> &[Expression] {
+        self.expressions.as_ref().map_or(&[], |all| all)
     }
 }
 
@@ -146,7 +42,8 @@ httpd_entry! {
         // SAFETY: httpd gives a live pool, and NULL or the section's path.
         unsafe {
             let section = (!dir.is_null()).then(|| CStr::from_ptr(dir).to_string_lossy().into());
-            pool::keep(pool, DirConfig { section, ..DirConfig::default() }).cast()
+            let scope = ScopeConfig { section, ..ScopeConfig::default() };
+            pool::keep(pool, DirConfig { scope, expressions: None }).cast()
         }
     }
 }
@@ -175,11 +72,8 @@ httpd_entry! {
         = add; {
         // SAFETY: httpd merges what create_server made.
         unsafe {
-            let (base, add) = (&*base.cast::<ServerConfig>(), &mut *add.cast::<ServerConfig>());
-            let mut resolvers = base.resolvers.clone();
-            resolvers.extend(add.resolvers.iter().map(|(k, v)| (k.clone(), v.clone())));
-            let references = std::mem::take(&mut add.references);
-            let merged = ServerConfig { resolvers, threads: base.threads, references };
+            let (base, add) = (&*base.cast::<ServerConfig>(), &*add.cast::<ServerConfig>());
+            let merged = ServerConfig::merge(base, add);
             pool::keep(pool, merged).cast()
         }
     }
@@ -212,22 +106,14 @@ pub unsafe fn at<T>(vector: *mut ffi::ap_conf_vector_t) -> *mut T {
     unsafe { (*vector.cast::<*mut c_void>().add(super::index() as usize)).cast() }
 }
 
-/// Every resolver that a `WsRoute` names must exist in its server.
+/// What must hold when all servers are configured.
 ///
 /// # Safety
 /// `server` must head httpd's list of configured servers.
-pub unsafe fn check_references(mut server: *mut ffi::server_rec) -> Result<(), String> {
+pub unsafe fn check(mut server: *mut ffi::server_rec) -> Result<(), String> {
     while !server.is_null() {
         // SAFETY: the caller guarantees the list.
-        let config = unsafe { server_config(server) };
-        for Reference { resolver, place } in &config.references {
-            if !config.resolvers.contains_key(resolver) {
-                return Err(format!(
-                    "WsRoute at {place} names the resolver \"{resolver}\", which no \
-                     WsRouteResolver declares in this virtual host or in the main server"
-                ));
-            }
-        }
+        unsafe { server_config(server) }.check_references()?;
         // SAFETY: as above.
         server = unsafe { (*server).next };
     }

@@ -10,7 +10,7 @@ use crate::httpd::expression::ExpressionsOf;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
 use crate::httpd::{connection, log::Level::Info};
-use crate::route::{self, Decision, Expressions, Refusal, Resolvers, Route};
+use crate::route::{self, Decision, Expressions, Refusal, Route};
 use crate::tunnel::{self, Denied, Established, Plan, Report};
 use crate::upgrade::{Detection, Malformed, Request, detect};
 use crate::upstream::Answered;
@@ -40,7 +40,7 @@ httpd_entry! {
         // SAFETY: httpd gives a live request to the thread that serves it.
         if let Some(request) = unsafe { RequestRef::new(r) }
             && looks_like_websocket(&request)
-            && route_of(config::of_request(&request)).is_some()
+            && config::of_request(&request).scope.routed().is_some()
             // With a key it meant to be an upgrade: the head is copied once, by the handler.
             && (request.has_header(c"Sec-WebSocket-Key")
                 || detect(&request.snapshot(None)) != Detection::NotAnUpgrade)
@@ -56,21 +56,16 @@ fn looks_like_websocket(request: &RequestRef) -> bool {
         && request.is_from_client()
 }
 
-/// The scope's `WsRoute`, unless it is `Off`.
-fn route_of(config: &DirConfig) -> Option<&Arc<Route>> {
-    config.route.as_ref().filter(|route| ***route != Route::Off)
-}
-
 fn serve(request: &RequestRef) -> c_int {
     if !looks_like_websocket(request) {
         return ffi::DECLINED;
     }
     let config = config::of_request(request);
-    let Some(route) = route_of(config) else {
+    let Some(route) = config.scope.routed() else {
         log::request(Level::Trace1, request, || "declined: no WsRoute in this scope".into());
         return ffi::DECLINED;
     };
-    let head = request.snapshot(config.scope.as_deref());
+    let head = request.snapshot(config.scope.location.as_deref());
     match detect(&head) {
         Detection::NotAnUpgrade => ffi::DECLINED,
         Detection::Malformed(why) => refuse_malformed(request, why),
@@ -119,7 +114,7 @@ fn upgrade(
     match (result, decision) {
         (Ok(Established::Switched(switched)), Some(decision)) => {
             let details = Details::new(request, &decision);
-            let terms = config.terms(decision.expires_in());
+            let terms = config.scope.terms(decision.expires_in());
             handoff::hand_off(request, child, &worker, switched, details, terms)
         }
         (Ok(Established::Answered(answered)), Some(decision)) => {
@@ -155,11 +150,10 @@ fn plan(
     head: Request,
     worker: &Handle,
 ) -> Result<Plan, Refusal> {
-    let compiled = config.expressions.as_ref().map_or(&[][..], |all| all);
-    let expressions = ExpressionsOf { request, compiled };
+    let expressions = ExpressionsOf { request, compiled: config.expressions() };
+    let config = &config.scope;
     config.origin.clone().unwrap_or_default().check(&head)?;
-    let rules = config.keys.as_ref().map_or(&[][..], |keys| keys);
-    let candidates = route::candidates(rules, &head, &expressions)?;
+    let candidates = route::candidates(config.key_rules(), &head, &expressions)?;
     let owner = config.owner.as_ref().map(|text| {
         expressions.evaluate(text).unwrap_or_else(|error| {
             log::request(Level::Err, request, || format!("WsRouteOwner: {error}"));
@@ -170,20 +164,16 @@ fn plan(
         request: head,
         route: route.clone(),
         candidates,
-        resolvers: resolvers(request, route, worker),
+        resolvers: {
+            let _runtime = worker.enter();
+            config::of_server(request).resolvers_of(route)
+        },
         owner,
         allow: config.allow.clone().unwrap_or_default(),
         policy: config.upstream.clone().unwrap_or_default(),
         path: config.path.clone(),
         deadlines: config.deadlines(),
     })
-}
-
-fn resolvers(request: &RequestRef, route: &Route, worker: &Handle) -> Resolvers {
-    let Route::Resolvers(names) = route else { return Resolvers::default() };
-    let declared = &config::of_server(request).resolvers;
-    let _runtime = worker.enter();
-    names.iter().filter_map(|name| Some(declared.get(name)?.running())).collect()
 }
 
 fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {

@@ -43,8 +43,12 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     TERMINATED.store(false, Ordering::Relaxed);
     guard::log_panics();
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
-    let (threads, pid_file) =
-        unsafe { (config::server_config(server).threads(), mpm::pid_file(pchild)) };
+    let (threads, pid_file) = unsafe {
+        (
+            config::server_config(server).threads.unwrap_or_else(runtime::default_threads),
+            mpm::pid_file(pchild),
+        )
+    };
     // A child that serves one connection has work for one thread.
     match Child::start(if mpm::is_threaded() { threads } else { 1 }) {
         Ok(child) => {

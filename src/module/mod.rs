@@ -108,7 +108,7 @@ httpd_entry! {
         server: *mut ffi::server_rec,
     ) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
         // SAFETY: httpd hands over the list of servers it has just configured.
-        match unsafe { config::check_references(server) } {
+        match unsafe { config::check(server) } {
             Ok(()) => ffi::OK as c_int,
             Err(what) => {
                 log::server(Level::Crit, &what);
