@@ -8,7 +8,7 @@ use std::{env, fs};
 const FUNCTIONS: &str = "ap_(state_query|index_of_response|response_code_string|custom_response|add_(input|output)_filter_handle|get_brigade|pass_brigade|\
     remove_(input|output)_filter|register_(input|output)_filter|send_interim_response|\
     discard_request_body|set_content_type|hook_.*|log_[a-z]*error_|get_[a-z]*_?module_loglevel|\
-    mpm_query|show_mpm|prep_lingering_close|shutdown_conn|bucket_eor_create|expr_.*|\
+    mpm_query|mpm_register_timed_callback|die|show_mpm|prep_lingering_close|shutdown_conn|bucket_eor_create|expr_.*|\
     get_conn_socket|get_pollfd_from_conn|check_cmd_context|server_root_relative|\
     is_initial_req|get_server_banner|context_document_root|exists_config_define|os_escape_path|\
     run_http_scheme|add_version_component|get_useragent_host)|\

@@ -350,6 +350,20 @@ pub unsafe fn end_request(r: *mut ffi::request_rec) {
     }
 }
 
+/// Sends what httpd still has for the client; blocks as long as httpd lets a client take. False if
+/// the client is gone.
+pub fn flush(request: &RequestRef) -> bool {
+    let c = request.connection();
+    // SAFETY: the connection is live and of this thread; the brigade goes with its flush bucket.
+    unsafe {
+        let brigade = ffi::apr_brigade_create((*c).pool, (*c).bucket_alloc);
+        ffi::wsroute_brigade_append(brigade, ffi::apr_bucket_flush_create((*c).bucket_alloc));
+        let status = ffi::ap_pass_brigade((*c).output_filters, brigade);
+        ffi::apr_brigade_destroy(brigade);
+        status == 0 && (*c).aborted == 0
+    }
+}
+
 /// After a parked relay: httpd must not linger on a connection that is closed already.
 pub fn mark_closed(request: &RequestRef) {
     // SAFETY: the handler's thread owns the connection again.

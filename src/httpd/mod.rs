@@ -6,6 +6,7 @@
 pub mod guard;
 
 pub mod connection;
+pub mod errand;
 pub mod expression;
 pub mod filtered;
 pub mod h2;

@@ -274,6 +274,18 @@ impl<'r> RequestRef<'r> {
         }
     }
 
+    /// The connection ends after this answer, and the answer says so.
+    pub fn close_after(&self) {
+        // SAFETY: `new` guarantees a live request.
+        unsafe { (*self.connection()).keepalive = ffi::ap_conn_keepalive_e_AP_CONN_CLOSE }
+    }
+
+    /// Does with a handler's result what httpd does: the rest of the answer, or the error page.
+    pub fn finish(&self, result: c_int) {
+        // SAFETY: `new` guarantees a live request on its own thread.
+        unsafe { ffi::ap_die(result, self.as_ptr()) }
+    }
+
     /// Reads and drops the request's body, for mod_http2, which puts an end of stream there.
     pub fn discard_body(&self) -> c_int {
         // SAFETY: `new` guarantees a live request on its own thread.

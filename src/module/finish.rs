@@ -29,22 +29,18 @@ pub struct Ended {
 }
 
 impl Details {
-    /// For a session that is about to begin.
-    pub fn new(request: &RequestRef, decision: &Decision) -> Details {
+    /// For a session that is about to begin. Its name is unique among the children that live now.
+    pub fn new(request: &RequestRef, decision: &Decision, ticket: &Ticket) -> Details {
+        let id = format!("{:x}-{:x}", std::process::id(), ticket.session.number());
+        request.set_env(c"WSROUTE_ID", &id);
         Details {
-            id: String::new(),
+            id,
             user: request.user().unwrap_or_else(|| "-".into()),
             key: decision.shown_key.clone().unwrap_or_else(|| "-".into()),
             target: decision.target.to_string(),
             began: Instant::now(),
             plaintext: false,
         }
-    }
-
-    /// Gives the session its name: unique among the children that live now.
-    pub fn set_id(&mut self, request: &RequestRef, ticket: &Ticket) {
-        self.id = format!("{:x}-{:x}", std::process::id(), ticket.session.number());
-        request.set_env(c"WSROUTE_ID", &self.id);
     }
 
     /// Stops the clock.

@@ -8,7 +8,7 @@
 //! | stop during a drain | SIGTERM, which the MPM ignores then | Stop (1001) |
 //! | MaxSpareThreads, MaxConnectionsPerChild | we are stopping, nothing else | none: live on |
 
-use super::handoff;
+use super::parked;
 use super::runtime::{self, Child};
 use crate::ffi;
 use crate::httpd::log::{self, Level};
@@ -98,7 +98,7 @@ httpd_entry! {
             let text = format!("{left} sessions did not end in time and are cut off");
             log::server(Level::Warning, &text);
         }
-        handoff::end_parked();
+        parked::end_parked();
         runtime::set_child(None);
         child.stop();
         0

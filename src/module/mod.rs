@@ -1,6 +1,7 @@
 //! The module as httpd sees it: its record, its hooks and their order. It introduces everyone and
 //! decides little.
 
+mod answer;
 mod config;
 mod directives;
 mod finish;
@@ -8,7 +9,9 @@ mod handler;
 mod handoff;
 mod headroom;
 mod lifecycle;
+mod parked;
 mod runtime;
+mod suspended;
 
 use crate::ffi;
 use crate::httpd::log::{self, Level};
@@ -84,7 +87,7 @@ httpd_entry! {
             );
             // Last: once it has run, the connection is the session's.
             ffi::ap_hook_suspend_connection(
-                Some(handoff::suspended),
+                Some(suspended::on_suspend),
                 none,
                 none,
                 ffi::APR_HOOK_REALLY_LAST as c_int,

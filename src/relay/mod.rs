@@ -14,9 +14,11 @@
 //! | the session expires | Close 1008, end | the client's answer, end |
 
 mod direction;
+mod linger;
 mod pump;
 mod session;
 
+pub use linger::linger;
 pub use pump::relay;
 pub use session::{Order, Session, Sessions};
 

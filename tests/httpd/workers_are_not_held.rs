@@ -37,3 +37,37 @@ async fn a_hundred_sessions_and_ten_threads() {
         ws.echo("alive").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_handshakes_under_way_and_ten_threads() {
+    if !Mpm::is_event_or_say("worker and prefork hold a thread or process for each handshake") {
+        return;
+    }
+    let up = Upstream::silent().await;
+    let limits = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
+                  MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
+    let conf = ws("/ws", &up.url()) + "WsRouteTimeout handshake=4s\nErrorDocument 504 /index.html\n";
+    let httpd = Httpd::with(conf).tls().limits(limits).start().await;
+    httpd.log().allow("AsyncRequestWorkerFactor");
+    let mut asking = Vec::new();
+    for (_, client) in httpd.clients() {
+        for _ in 0..40 {
+            let client = client.clone();
+            asking.push(tokio::spawn(async move { client.refused("/ws", 504).await }));
+        }
+    }
+    let all = asking.len();
+    up.until_open(all, SOON).await;
+    for (how, client) in httpd.clients() {
+        let asked = Instant::now();
+        for _ in 0..30 {
+            assert_eq!(client.get("/index.html").await.status, 200, "{how}");
+        }
+        assert!(asked.elapsed() < Duration::from_secs(3), "{how}: {:?}", asked.elapsed());
+    }
+    for refused in asking {
+        refused.await.expect("504, and the error document");
+    }
+    httpd.log().expect_count(all, words::LATE).await;
+    up.until_open(0, SOON).await;
+}

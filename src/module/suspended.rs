@@ -1,0 +1,183 @@
+//! Sessions on event. The request is suspended before anybody is asked, so that no worker thread
+//! waits for a resolver, for a container that boots, or for an upstream's handshake. From then on
+//! a task on the runtime owns it; only an answer that is no 101 goes back to a worker thread.
+
+use super::answer::Instead;
+use super::finish;
+use super::handoff::{Beginning, conclude};
+use super::runtime::{Child, Ticket};
+use crate::ffi;
+use crate::httpd::connection::{self, Client, Held, Suspended};
+use crate::httpd::errand::Errand;
+use crate::httpd::guard::guard_future;
+use crate::httpd::log::{self, Level};
+use crate::httpd::mpm;
+use crate::httpd::request::RequestRef;
+use crate::relay::{End, linger, relay};
+use crate::tunnel::{self, Plan};
+use std::ffi::c_int;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// How long a child that stops is given to answer through one of its worker threads.
+const STOPPING_WORKERS: Duration = Duration::from_millis(300);
+
+/// A request that waits for its connection to be suspended.
+struct Waiting {
+    child: Arc<Child>,
+    worker: Handle,
+    ticket: Ticket,
+    plan: Plan,
+    suspended: Suspended,
+}
+
+/// This connection can be suspended.
+pub fn is_possible(request: &RequestRef) -> bool {
+    mpm::is_event() && !request.is_http2() && !request.is_redirected()
+}
+
+/// Suspends the request; the rest happens on the runtime. The result is the handler's.
+pub fn begin(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Plan) -> c_int {
+    // What came before on this connection is sent here: later nothing may wait for the client.
+    if !connection::flush(request) {
+        connection::mark_closed(request);
+        return ffi::OK as c_int;
+    }
+    let (child, ticket) = (child.clone(), Ticket::new(child.clone()));
+    // SAFETY: we return SUSPENDED, and `on_suspend` below is what uses it first.
+    let suspended = unsafe { Suspended::new(request) };
+    connection::put_into_slot(request, Waiting { child, worker, ticket, plan, suspended });
+    connection::suspend(request);
+    ffi::SUSPENDED
+}
+
+httpd_entry! {
+    /// A worker lets go of a connection. If a request waits for it, it goes on now, not earlier.
+    fn on_suspend(c: *mut ffi::conn_rec, _r: *mut ffi::request_rec) = (); {
+        let Some(c) = NonNull::new(c) else { return };
+        let slot = connection::slot::<Waiting>(c);
+        // SAFETY: the slot lies in the connection's pool; only this hook takes from it.
+        if let Some(waiting) = slot.and_then(|mut slot| unsafe { slot.as_mut() }.take()) {
+            // Somebody ended the request all the same and goes on with the connection: hands off.
+            if !connection::is_suspended(c) {
+                return;
+            }
+            let worker = waiting.worker.clone();
+            worker.spawn(run(waiting));
+        }
+    }
+}
+
+/// A suspended request, until its connection goes back to httpd.
+async fn run(waiting: Waiting) {
+    let Waiting { child, worker, ticket, plan, mut suspended } = waiting;
+    let report = child.unless_stopped(guard_future(tunnel::establish(plan))).await.flatten();
+    while suspended.is_held() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let concluded = conclude(&suspended.request(), report, ticket, &worker);
+    let (held, ticket) = match concluded {
+        Ok(session) => serve(suspended, session).await,
+        Err((instead, ticket)) => (answer(suspended, instead, &child, &worker).await, ticket),
+    };
+    if let Some(mut held) = held {
+        while let Some(wait) = held.grace() {
+            tokio::time::sleep(wait).await;
+        }
+        held.give_back();
+    }
+    drop(ticket);
+}
+
+/// The session, from the 101 to its access-log line.
+async fn serve(suspended: Suspended, mut session: Beginning) -> (Option<Held>, Ticket) {
+    let Some(client) = take_client(&suspended.request(), &mut session) else {
+        return (log_request(suspended).await, session.ticket);
+    };
+    let Beginning { upstream, terms, ticket, details, .. } = session;
+    let summary = guard_future(relay(client, upstream, terms, &ticket.session)).await;
+    let ended = details.ended(summary);
+    // The log may be a pipe whose reader is slow: no place for a runtime thread.
+    let logging = tokio::task::spawn_blocking(move || {
+        finish::record(&suspended.request(), &ended);
+        suspended.log()
+    });
+    (logging.await.ok(), ticket)
+}
+
+fn take_client(request: &RequestRef, session: &mut Beginning) -> Option<End> {
+    if !session.send_101(request) {
+        return None;
+    }
+    let client = session.take_client(request);
+    client
+        .inspect_err(|error| {
+            // A child that stops at once closes the sockets that its workers have.
+            let level = if mpm::is_stopping() { Level::Info } else { Level::Err };
+            log::request(level, request, || format!("hand-off failed: {error}"));
+        })
+        .ok()
+}
+
+async fn log_request(suspended: Suspended) -> Option<Held> {
+    tokio::task::spawn_blocking(move || suspended.log()).await.ok()
+}
+
+/// Answers without a 101, through httpd and its error documents, then ends the connection.
+async fn answer(
+    suspended: Suspended,
+    instead: Instead,
+    child: &Arc<Child>,
+    worker: &Handle,
+) -> Option<Held> {
+    let (done, answered) = oneshot::channel();
+    let work = {
+        let (child, worker) = (child.clone(), worker.clone());
+        move || {
+            let _ = done.send(answer_now(suspended, instead, &child, &worker));
+        }
+    };
+    let errand = Errand::send(work);
+    let mut answered = std::pin::pin!(answered);
+    let answered = tokio::select! {
+        answered = &mut answered => answered,
+        () = stopping(child) => {
+            if let Some(work) = errand.take_back() {
+                let _ = tokio::task::spawn_blocking(work).await;
+            }
+            answered.await
+        }
+    };
+    let (held, client) = answered.ok()?;
+    if let Some(client) = client {
+        linger(client.io).await;
+    }
+    Some(held)
+}
+
+async fn stopping(child: &Child) {
+    child.unless_stopped(std::future::pending::<()>()).await;
+    tokio::time::sleep(STOPPING_WORKERS).await;
+}
+
+/// On a thread that may block.
+fn answer_now(
+    suspended: Suspended,
+    instead: Instead,
+    child: &Child,
+    worker: &Handle,
+) -> (Held, Option<Client>) {
+    let client = {
+        let request = suspended.request();
+        request.close_after();
+        let status = instead.answer(&request, child, worker);
+        request.finish(status);
+        let _runtime = worker.enter();
+        // Without a socket there is nobody left to wait for.
+        connection::flush(&request).then(|| connection::take_client(&request).ok()).flatten()
+    };
+    (suspended.log(), client)
+}
