@@ -1,16 +1,21 @@
 //! From an upgrade to an upstream that has switched protocols: routing and the handshake in one
 //! piece, without httpd. What comes out is relayed, passed on, or refused.
 
+mod boot;
+
+use boot::BootWait;
+
 use crate::route::{
     self, AllowList, Ask, Candidate, Decision, Facts, PathTemplate, Refusal, Resolvers, Route,
 };
 use crate::upgrade::Request;
 use crate::upstream::{
-    self, Answered, Deadlines, Extras, Opened, Switched, UpstreamError, UpstreamPolicy,
+    self, Answered, Deadlines, Extras, Opened, Reached, Switched, UpstreamError, UpstreamPolicy,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// All that is known about an upgrade before anybody is asked. Owned, so that it can leave
@@ -32,8 +37,12 @@ pub struct Plan {
     pub policy: Arc<UpstreamPolicy>,
     /// `WsRouteUpstream path=`
     pub path: Option<Arc<PathTemplate>>,
-    /// `WsRouteTimeout`
+    /// `WsRouteTimeout connect= handshake=`
     pub deadlines: Deadlines,
+    /// `WsRouteTimeout boot=`: how long a container that starts is waited for.
+    pub boot: Option<Duration>,
+    /// Says whether the client has gone away; asked while a container boots.
+    pub client_is_gone: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 /// Why there is no tunnel. Nothing was sent to the client yet.
@@ -74,9 +83,9 @@ pub enum Established {
 }
 
 /// The result, and the steps that led to it, for the debug log.
-pub struct Report {
+pub struct Report<T> {
     /// What came of it.
-    pub result: Result<Established, Denied>,
+    pub result: Result<T, Denied>,
     /// Where the request belongs, if that was found out.
     pub decision: Option<Decision>,
     /// One line for each step; no secrets.
@@ -86,51 +95,145 @@ pub struct Report {
 }
 
 /// Routes, connects and shakes hands. Runs on a tokio runtime; dropping it closes what was opened.
-pub async fn establish(plan: Plan) -> Report {
+pub async fn establish(plan: Plan) -> Report<Established> {
+    run::<WebSocket>(plan).await
+}
+
+/// Routes and connects, and sends nothing: for plain HTTP to the same container. As [`establish`].
+pub async fn reach(plan: Plan) -> Report<Reached> {
+    run::<PlainHttp>(plan).await
+}
+
+async fn run<A: Attempt>(plan: Plan) -> Report<A::Done> {
     let mut steps = Vec::new();
     let mut decision = None;
-    let result = try_establish(&plan, &mut decision, &mut steps).await;
+    let result = try_until_up::<A>(&plan, &mut decision, &mut steps).await;
     Report { result, decision, steps, warnings: plan.resolvers.warnings() }
 }
 
-async fn try_establish(
+/// What is wanted of an upstream.
+trait Attempt {
+    type Done: Send;
+
+    /// One attempt at the upstream of `decision`.
+    fn attempt(
+        plan: &Plan,
+        decision: &Decision,
+    ) -> impl Future<Output = Result<Tried<Self::Done>, UpstreamError>> + Send;
+}
+
+/// What one attempt gave.
+enum Tried<T> {
+    Done(T),
+    /// The last word, unless there is time to ask again; and why.
+    PerhapsBooting(T, String),
+}
+
+struct WebSocket;
+
+impl Attempt for WebSocket {
+    type Done = Established;
+
+    async fn attempt(
+        plan: &Plan,
+        decision: &Decision,
+    ) -> Result<Tried<Established>, UpstreamError> {
+        let Plan { request, policy, deadlines, .. } = plan;
+        let (extras, permit) = (extras(decision), Permit::of(plan, decision));
+        let opened =
+            upstream::open(&decision.target, request, policy, &extras, *deadlines, &permit).await?;
+        Ok(match opened {
+            Opened::Switched(switched) => Tried::Done(Established::Switched(switched)),
+            // What stands in front of a container that is not up yet says so.
+            Opened::Answered(answered) if matches!(answered.status, 502 | 503) => {
+                let why = format!("{} answered {}", answered.peer, answered.status);
+                Tried::PerhapsBooting(Established::Answered(answered), why)
+            }
+            Opened::Answered(answered) => Tried::Done(Established::Answered(answered)),
+        })
+    }
+}
+
+struct PlainHttp;
+
+impl Attempt for PlainHttp {
+    type Done = Reached;
+
+    async fn attempt(plan: &Plan, decision: &Decision) -> Result<Tried<Reached>, UpstreamError> {
+        let (extras, permit) = (extras(decision), Permit::of(plan, decision));
+        let (target, policy) = (&decision.target, &plan.policy);
+        upstream::reach(target, policy, &extras, plan.deadlines, &permit).await.map(Tried::Done)
+    }
+}
+
+/// Decides and tries; again at once if the answer may be old, and again until the boot time is
+/// over if the container may be starting.
+async fn try_until_up<A: Attempt>(
     plan: &Plan,
     decided: &mut Option<Decision>,
     steps: &mut Vec<String>,
-) -> Result<Established, Denied> {
+) -> Result<A::Done, Denied> {
     let facts = Facts::of(&plan.request);
+    let mut boot = BootWait::new(plan.boot);
     let mut asked_again = false;
     loop {
-        let ask = Ask {
-            route: &plan.route,
-            candidates: &plan.candidates,
-            resolvers: &plan.resolvers,
-            owner: plan.owner.as_deref(),
-            facts: &facts,
-            default_tls: plan.policy.tls(),
-            path: plan.path.as_deref(),
+        let decision = match decide(plan, &facts, steps).await {
+            Ok(decision) => decided.insert(decision),
+            Err(refusal) if refusal.is_starting() && boot.wait(plan).await => continue,
+            Err(refusal) => return Err(refusal.into()),
         };
-        let decision = decided.insert(route::decide(ask, steps).await?);
-        match open(plan, decision).await {
-            Ok(Opened::Switched(switched)) => return Ok(Established::Switched(switched)),
-            Ok(Opened::Answered(answered)) => return Ok(Established::Answered(answered)),
-            // The answer may be old and the container moved: ask once more.
-            Err(error)
-                if error.connect_failed()
-                    && !asked_again
-                    && plan.resolvers.forget(decision).await =>
-            {
-                steps.push(format!("{error}; the resolver is asked once more"));
-                asked_again = true;
-            }
-            Err(error) => return Err(error.into()),
+        let error = match A::attempt(plan, decision).await {
+            Ok(Tried::Done(done)) => return Ok(done),
+            Ok(Tried::PerhapsBooting(done, why)) => match boot.wait(plan).await {
+                true => {
+                    note(steps, format!("{why}; trying again"));
+                    continue;
+                }
+                false => return Ok(done),
+            },
+            Err(error) => error,
+        };
+        // The answer may be old and the container moved: ask once more, at once.
+        let forgotten = error.connect_failed() && plan.resolvers.forget(decision).await;
+        if forgotten && !asked_again {
+            note(steps, format!("{error}; the resolver is asked once more"));
+            asked_again = true;
+        } else if error.may_be_booting() && boot.wait(plan).await {
+            note(steps, format!("{error}; trying again"));
+        } else if error.may_be_booting() && boot.is_configured() {
+            return Err(Refusal::Starting(format!("the container is not up: {error}")).into());
+        } else {
+            return Err(error.into());
         }
     }
 }
 
-async fn open(plan: &Plan, decision: &Decision) -> Result<Opened, UpstreamError> {
+async fn decide(plan: &Plan, facts: &Facts, steps: &mut Vec<String>) -> Result<Decision, Refusal> {
+    let ask = Ask {
+        route: &plan.route,
+        candidates: &plan.candidates,
+        resolvers: &plan.resolvers,
+        owner: plan.owner.as_deref(),
+        facts,
+        default_tls: plan.policy.tls(),
+        path: plan.path.as_deref(),
+    };
+    let mut said = Vec::new();
+    let decision = route::decide(ask, &mut said).await;
+    said.into_iter().for_each(|step| note(steps, step));
+    decision
+}
+
+/// Each step once, however often a container that boots is asked.
+fn note(steps: &mut Vec<String>, step: String) {
+    if !steps.contains(&step) {
+        steps.push(step);
+    }
+}
+
+fn extras(decision: &Decision) -> Extras {
     let answer = decision.answer.as_ref();
-    let extras = Extras {
+    Extras {
         authorization: answer.and_then(|a| {
             let user = a.username.as_deref()?;
             let pair = format!("{user}:{}", a.password.as_deref().unwrap_or_default());
@@ -138,16 +241,19 @@ async fn open(plan: &Plan, decision: &Decision) -> Result<Opened, UpstreamError>
         }),
         headers: answer.map(|a| a.headers.clone()).unwrap_or_default(),
         pin: answer.and_then(|a| a.pin),
-    };
-    let permit = Permit { allow: &plan.allow, literal: decision.literal };
-    upstream::open(&decision.target, &plan.request, &plan.policy, &extras, plan.deadlines, &permit)
-        .await
+    }
 }
 
 /// `WsRouteAllow` at work: every address is looked at after DNS, before it is connected to.
 struct Permit<'a> {
     allow: &'a AllowList,
     literal: bool,
+}
+
+impl<'a> Permit<'a> {
+    fn of(plan: &'a Plan, decision: &Decision) -> Permit<'a> {
+        Permit { allow: &plan.allow, literal: decision.literal }
+    }
 }
 
 impl upstream::Permit for Permit<'_> {

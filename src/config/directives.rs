@@ -58,7 +58,7 @@ pub static TABLE: [Directive; 9] = [
     anywhere(c"WsRouteAllow", allow, c"CIDR, host:port, *.suffix or port range...: targets that may be connected to"),
     anywhere(c"WsRouteUpstream", upstream, c"scheme= verify= ca= pin= name= path= host= origin= subprotocol= cert= key=: how to talk to the upstream"),
     anywhere(c"WsRouteOrigin", origin, c"same | any | host patterns...: which pages may open a WebSocket"),
-    anywhere(c"WsRouteTimeout", timeout, c"connect= handshake= drain=: time limits"),
+    anywhere(c"WsRouteTimeout", timeout, c"connect= handshake= boot= drain=: time limits"),
     server(c"WsRouteThreads", threads, c"N: tokio worker threads in each child"),
 ];
 
@@ -150,20 +150,23 @@ fn origin(line: &mut Line<'_>) -> Result<(), String> {
 }
 
 fn timeout(line: &mut Line<'_>) -> Result<(), String> {
-    line.no_arguments("needs connect=, handshake= or drain=")?;
+    line.no_arguments("needs connect=, handshake=, boot= or drain=")?;
     for option in &line.args {
         let Some((name, value)) = option.split_once('=') else {
-            return Err(format!("\"{option}\" is no option, use connect=/handshake=/drain="));
+            return Err(format!("\"{option}\" is no option, use connect=/handshake=/boot=/drain="));
         };
         let time = units::duration(value).map_err(|e| format!("{name}=: {e}"))?;
-        if name != "drain" && time.is_some_and(|time| time.is_zero()) {
+        if !matches!(name, "drain" | "boot") && time.is_some_and(|time| time.is_zero()) {
             return Err(format!("{name}=0 leaves no time at all, use off for no limit"));
         }
         match name {
             "connect" => line.scope.connect = Some(time),
             "handshake" => line.scope.handshake = Some(time),
+            "boot" => line.scope.boot = Some(time),
             "drain" => line.scope.drain = Some(time),
-            _ => return Err(format!("unknown option {name}=, use connect=/handshake=/drain=")),
+            _ => {
+                return Err(format!("unknown option {name}=, use connect=/handshake=/boot=/drain="));
+            }
         }
     }
     Ok(())

@@ -41,6 +41,8 @@ pub struct ScopeConfig {
     pub connect: Option<Option<Duration>>,
     /// `WsRouteTimeout handshake=`
     pub handshake: Option<Option<Duration>>,
+    /// `WsRouteTimeout boot=`
+    pub boot: Option<Option<Duration>>,
     /// `WsRouteTimeout drain=`
     pub drain: Option<Option<Duration>>,
 }
@@ -63,6 +65,11 @@ impl ScopeConfig {
             connect: self.connect.unwrap_or(DEFAULT),
             handshake: self.handshake.unwrap_or(DEFAULT),
         }
+    }
+
+    /// How long a container that boots is waited for.
+    pub fn boot(&self) -> Option<Duration> {
+        self.boot.flatten().filter(|boot| !boot.is_zero())
     }
 
     /// What a session is told about its end.
@@ -92,6 +99,7 @@ impl ScopeConfig {
             origin: newer(&add.origin, &base.origin),
             connect: newer(&add.connect, &base.connect),
             handshake: newer(&add.handshake, &base.handshake),
+            boot: newer(&add.boot, &base.boot),
             drain: newer(&add.drain, &base.drain),
         }
     }

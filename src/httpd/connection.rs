@@ -364,6 +364,28 @@ pub fn flush(request: &RequestRef) -> bool {
     }
 }
 
+/// Looks, without reading, whether the client has ended its side. The function may be called from
+/// any thread as long as the request is alive; on HTTP/2 it always says no.
+pub fn is_gone(request: &RequestRef) -> impl Fn() -> bool + Send + Sync + use<> {
+    let mut fd: ffi::apr_os_sock_t = -1;
+    if !request.is_http2() {
+        // SAFETY: the connection is live and of this thread.
+        unsafe {
+            let socket = ffi::ap_get_conn_socket(request.connection());
+            if !socket.is_null() {
+                ffi::apr_os_sock_get(&mut fd, socket);
+            }
+        }
+    }
+    move || {
+        let mut look = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: one local pollfd, no waiting; httpd keeps the descriptor open with the request,
+        // and a negative one is passed over.
+        let found = unsafe { libc::poll(&mut look, 1, 0) };
+        found == 1 && look.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+    }
+}
+
 /// After a parked relay: httpd must not linger on a connection that is closed already.
 pub fn mark_closed(request: &RequestRef) {
     // SAFETY: the handler's thread owns the connection again.

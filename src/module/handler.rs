@@ -6,6 +6,7 @@ use super::config::{self, DirConfig};
 use super::runtime::{self, Child};
 use super::{parked, suspended};
 use crate::ffi;
+use crate::httpd::connection;
 use crate::httpd::expression::ExpressionsOf;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
@@ -121,5 +122,7 @@ fn plan(
         policy: config.upstream.clone().unwrap_or_default(),
         path: config.path.clone(),
         deadlines: config.deadlines(),
+        boot: config.boot(),
+        client_is_gone: Some(Box::new(connection::is_gone(request))),
     })
 }

@@ -41,7 +41,7 @@ pub struct Beginning {
 /// instead. Logs the steps.
 pub fn conclude(
     request: &RequestRef,
-    report: Option<Report>,
+    report: Option<Report<Established>>,
     ticket: Ticket,
     worker: &Handle,
 ) -> Result<Beginning, (Instead, Ticket)> {

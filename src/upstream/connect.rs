@@ -90,7 +90,7 @@ async fn tcp(
             Err(error) => error,
         };
         // "refused" tells most: another address's trouble must not hide it.
-        if !worst.as_ref().is_some_and(UpstreamError::refused) {
+        if !matches!(worst, Some(UpstreamError::Refused { .. })) {
             worst = Some(error);
         }
     }

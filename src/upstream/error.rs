@@ -143,9 +143,19 @@ impl UpstreamError {
         )
     }
 
-    /// Nobody listens yet: trying again shortly may help while a container starts.
-    pub fn refused(&self) -> bool {
-        matches!(self, UpstreamError::Refused { .. })
+    /// This is how a container looks that is not up yet: nobody listens, its address or name is
+    /// not there, or what listens hangs up or keeps silent.
+    pub fn may_be_booting(&self) -> bool {
+        use UpstreamError::*;
+        matches!(
+            self,
+            Refused { .. }
+                | Unreachable { .. }
+                | Resolve { .. }
+                | ConnectLate { .. }
+                | HandshakeLate { .. }
+                | Closed { .. }
+        )
     }
 }
 
@@ -158,7 +168,7 @@ mod tests {
         let peer = || "127.0.0.1:5901".to_string();
         let io = || io::Error::from(io::ErrorKind::HostUnreachable);
         let within = Duration::from_millis(500);
-        // (error, status, connect failed, refused, text)
+        // (error, (status, connect failed, may be booting), text)
         let table = [
             (
                 UpstreamError::Refused { peer: peer() },
@@ -167,7 +177,7 @@ mod tests {
             ),
             (
                 UpstreamError::Unreachable { peer: peer(), source: io() },
-                (502, true, false),
+                (502, true, true),
                 "upstream-unreachable: 127.0.0.1:5901: host unreachable",
             ),
             (
@@ -177,12 +187,12 @@ mod tests {
             ),
             (
                 UpstreamError::ConnectLate { peer: peer(), within },
-                (504, true, false),
+                (504, true, true),
                 "upstream-connect-late: 127.0.0.1:5901: no connection within 500ms",
             ),
             (
                 UpstreamError::HandshakeLate { peer: peer(), missing: "TLS handshake", within },
-                (504, false, false),
+                (504, false, true),
                 "upstream-handshake-late: 127.0.0.1:5901: no TLS handshake within 500ms",
             ),
             (
@@ -193,7 +203,7 @@ mod tests {
         ];
         for (error, expected, text) in table {
             assert_eq!(
-                (error.status(), error.connect_failed(), error.refused()),
+                (error.status(), error.connect_failed(), error.may_be_booting()),
                 expected,
                 "{error}"
             );

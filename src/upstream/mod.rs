@@ -68,6 +68,14 @@ pub struct Deadlines {
     pub handshake: Option<Duration>,
 }
 
+/// An upstream that is connected to and was not asked anything.
+pub struct Reached {
+    /// The stream.
+    pub io: Box<dyn Io>,
+    /// What to call the upstream in logs.
+    pub peer: String,
+}
+
 /// What became of the request.
 pub enum Opened {
     /// The upstream speaks WebSocket now.
@@ -118,17 +126,8 @@ pub async fn open(
 ) -> Result<Opened, UpstreamError> {
     let head = request_head::build(target, request, policy, extras)
         .map_err(|reason| UpstreamError::BadRequest { peer: target.to_string(), reason })?;
-    let connected = connect::connect(&target.address, deadlines.connect, permit).await?;
-    let peer = connected.peer.clone();
-    let clock = Clock::start(deadlines.handshake);
-    let mut io = match target.tls {
-        false => connected.io,
-        true => {
-            let trust = trust(target, policy, extras)
-                .map_err(|reason| UpstreamError::Tls { peer: peer.clone(), reason })?;
-            clock.bound(&peer, "TLS handshake", tls::handshake(connected, trust)).await?
-        }
-    };
+    let (Reached { mut io, peer }, clock) =
+        connected(target, policy, extras, deadlines, permit).await?;
     let exchange = exchange(&mut io, &head.bytes, &peer);
     let answer = match clock.bound(&peer, "answer to the upgrade", exchange).await {
         Ok(answer) => answer,
@@ -138,6 +137,43 @@ pub async fn open(
         101 => switched(io, answer, &head, peer).map(Opened::Switched),
         _ => answered(io, answer, deadlines.handshake, peer).map(Opened::Answered),
     }
+}
+
+/// Connects to `target` and no more: TLS is there, nothing was sent. For plain HTTP, which others
+/// speak.
+///
+/// # Errors
+/// As [`open`], up to the TLS handshake.
+pub async fn reach(
+    target: &Target,
+    policy: &UpstreamPolicy,
+    extras: &Extras,
+    deadlines: Deadlines,
+    permit: &dyn Permit,
+) -> Result<Reached, UpstreamError> {
+    Ok(connected(target, policy, extras, deadlines, permit).await?.0)
+}
+
+/// The stream to the upstream, and what is left of the handshake's time.
+async fn connected(
+    target: &Target,
+    policy: &UpstreamPolicy,
+    extras: &Extras,
+    deadlines: Deadlines,
+    permit: &dyn Permit,
+) -> Result<(Reached, Clock), UpstreamError> {
+    let connected = connect::connect(&target.address, deadlines.connect, permit).await?;
+    let peer = connected.peer.clone();
+    let clock = Clock::start(deadlines.handshake);
+    let io = match target.tls {
+        false => connected.io,
+        true => {
+            let trust = trust(target, policy, extras)
+                .map_err(|reason| UpstreamError::Tls { peer: peer.clone(), reason })?;
+            clock.bound(&peer, "TLS handshake", tls::handshake(connected, trust)).await?
+        }
+    };
+    Ok((Reached { io, peer }, clock))
 }
 
 fn trust<'a>(

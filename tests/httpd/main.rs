@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod a_container_that_boots_is_waited_for;
 #[cfg(feature = "panic-test")]
 mod a_panic_costs_one_request;
 mod abrupt_ends;

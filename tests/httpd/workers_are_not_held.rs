@@ -46,7 +46,8 @@ async fn a_hundred_handshakes_under_way_and_ten_threads() {
     let up = Upstream::silent().await;
     let limits = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
                   MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
-    let conf = ws("/ws", &up.url()) + "WsRouteTimeout handshake=4s\nErrorDocument 504 /index.html\n";
+    let conf =
+        ws("/ws", &up.url()) + "WsRouteTimeout handshake=4s\nErrorDocument 504 /index.html\n";
     let httpd = Httpd::with(conf).tls().limits(limits).start().await;
     httpd.log().allow("AsyncRequestWorkerFactor");
     let mut asking = Vec::new();
