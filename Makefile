@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test setup unit integration panic soak first-user browser check install uninstall clean
+.PHONY: help build demo test setup unit ctl ctl-test integration panic soak first-user browser check install uninstall clean
 
 CARGO ?= cargo
 APXS  ?= apxs
 MPMS  ?= event worker prefork
 # A copy: cargo's tests, built without the feature "httpd", put an empty library at target/release/libmod_wsroute.so.
+CTL_FLAGS = --release --no-default-features --features ctl
 SO    := target/mod_wsroute.so
 PANIC_SO := target/mod_wsroute_panic.so
 export WSROUTE_SO ?= $(CURDIR)/$(SO)
@@ -29,7 +30,7 @@ demo: ## two real desktops behind the module, for your browser; Ctrl-C ends it
 
 test: ## everything: unit, real httpd on three MPMs, first user's set-ups, browser
 	@tests/setup
-	@$(MAKE) --no-print-directory build unit integration panic first-user browser
+	@$(MAKE) --no-print-directory build ctl unit ctl-test integration panic first-user browser
 	@echo "== all passed"
 
 setup: ## installs the Debian packages that build, demo and tests need
@@ -38,8 +39,14 @@ setup: ## installs the Debian packages that build, demo and tests need
 build: ## the module, target/mod_wsroute.so
 	$(call step,build,$(CARGO) build --release && cp target/release/libmod_wsroute.so $(SO).new && mv $(SO).new $(SO))
 
-unit: ## unit tests; they need no httpd
+ctl: ## the command, target/wsroutectl
+	$(call step,ctl,$(CARGO) build $(CTL_FLAGS) && cp target/release/wsroutectl target/wsroutectl)
+
+unit: ## unit tests; they need no httpd, but real databases and Flask
 	$(call step,unit,$(CARGO) test --release --no-default-features --lib --test reference)
+
+ctl-test: build ## the command as it is typed, also beside a real httpd
+	$(call step,ctl-test,$(CARGO) test $(CTL_FLAGS) --test ctl)
 
 integration: build ## tests with a real httpd: MPMS="event worker prefork"
 	$(call step,integration ($(MPMS)),for mpm in $(MPMS); do echo "-- mpm_$$mpm"; \
@@ -63,15 +70,17 @@ check: ## formatting, clippy, rustdoc, all without warnings
 	$(call step,fmt,$(CARGO) fmt --check)
 	$(call step,clippy,$(CARGO) clippy --release -- -D warnings)
 	$(call step,clippy of the tests,$(CARGO) clippy --release --no-default-features --all-targets -- -D warnings)
+	$(call step,clippy of the command,$(CARGO) clippy $(CTL_FLAGS) --all-targets -- -D warnings)
 	$(call step,doc,RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items)
 
-install: ## copies the built module to httpd's modules; honours DESTDIR
+install: ## copies the built module to httpd's modules, and the command; honours DESTDIR
 	@test -f $(SO) || { echo "run 'make build' first"; exit 1; }
 	install -D -m 644 $(SO) $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so
+	@test ! -f target/wsroutectl || install -D -s -m 755 target/wsroutectl $(DESTDIR)/usr/local/bin/wsroutectl
 	@echo "LoadModule wsroute_module $(LIBEXECDIR)/mod_wsroute.so   # and the settings of conf/wsroute.conf"
 
 uninstall: ## removes the installed module
-	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so
+	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so $(DESTDIR)/usr/local/bin/wsroutectl
 
 clean: ## removes target/
 	$(CARGO) clean

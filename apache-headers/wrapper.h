@@ -15,6 +15,7 @@
 #include "mod_core.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
+#include "unixd.h"
 #include "util_filter.h"
 #include "apr_buckets.h"
 #include "apr_optional.h"

@@ -7,10 +7,12 @@
 //! httpd -> [`relay`] moves bytes until a [`relay::Outcome`] -> `module::finish` gives the
 //! connection back, logs, counts.
 //!
-//! [`config`] holds what the directives say. `ffi`, `httpd` and `module` know httpd and are behind
-//! the feature "httpd". The other folders know nothing of it, hold no unsafe code and are compiled
+//! [`config`] holds what the directives say; [`apache`] reads them from httpd's files, for
+//! `wsroutectl`. `ffi`, `httpd` and `module` know httpd and are behind the feature "httpd". The other folders know nothing of it, hold no unsafe code and are compiled
 //! and tested without its headers.
 
+#[forbid(unsafe_code)]
+pub mod apache;
 #[forbid(unsafe_code)]
 pub mod config;
 #[forbid(unsafe_code)]

@@ -27,6 +27,8 @@ pub struct Plan {
     pub route: Arc<Route>,
     /// Candidate keys, in order.
     pub candidates: Vec<Candidate>,
+    /// The key that a cookie of the request remembers.
+    pub remembered: Option<String>,
     /// The resolvers that the route names.
     pub resolvers: Resolvers,
     /// The value of `WsRouteOwner`; `None` if there is no such directive.
@@ -95,19 +97,29 @@ pub struct Report<T> {
 }
 
 /// Routes, connects and shakes hands. Runs on a tokio runtime; dropping it closes what was opened.
-pub async fn establish(plan: Plan) -> Report<Established> {
+pub async fn establish(plan: &Plan) -> Report<Established> {
     run::<WebSocket>(plan).await
 }
 
 /// Routes and connects, and sends nothing: for plain HTTP to the same container. As [`establish`].
-pub async fn reach(plan: Plan) -> Report<Reached> {
+pub async fn reach(plan: &Plan) -> Report<Reached> {
     run::<PlainHttp>(plan).await
 }
 
-async fn run<A: Attempt>(plan: Plan) -> Report<A::Done> {
+/// Only says where the request belongs; connects to nothing and waits for nobody. As [`establish`].
+pub async fn locate(plan: &Plan) -> Report<()> {
+    let mut steps = Vec::new();
+    let (result, decision) = match decide(plan, &Facts::of(&plan.request), &mut steps).await {
+        Ok(decision) => (Ok(()), Some(decision)),
+        Err(refusal) => (Err(refusal.into()), None),
+    };
+    Report { result, decision, steps, warnings: plan.resolvers.warnings() }
+}
+
+async fn run<A: Attempt>(plan: &Plan) -> Report<A::Done> {
     let mut steps = Vec::new();
     let mut decision = None;
-    let result = try_until_up::<A>(&plan, &mut decision, &mut steps).await;
+    let result = try_until_up::<A>(plan, &mut decision, &mut steps).await;
     Report { result, decision, steps, warnings: plan.resolvers.warnings() }
 }
 
@@ -231,7 +243,8 @@ fn note(steps: &mut Vec<String>, step: String) {
     }
 }
 
-fn extras(decision: &Decision) -> Extras {
+/// What the answer behind `decision` adds to a request for its upstream.
+pub fn extras(decision: &Decision) -> Extras {
     let answer = decision.answer.as_ref();
     Extras {
         authorization: answer.and_then(|a| {

@@ -1,6 +1,7 @@
 //! The one table of directives. What a value means is decided by the types that parse it.
 
-use super::{Declared, ScopeConfig, ServerConfig};
+use super::{Declared, HttpMode, ScopeConfig, ServerConfig};
+use crate::route::session::SessionPolicy;
 use crate::route::{
     AllowList, KeyRule, OriginPolicy, PathTemplate, ResolverConfig, Route, Source, units,
 };
@@ -47,10 +48,12 @@ pub struct Line<'a> {
     pub args: Vec<String>,
     /// Out: the httpd expressions it uses, to be compiled.
     pub expressions: Vec<String>,
+    /// Out: what is worth a warning, one line each.
+    pub warnings: Vec<String>,
 }
 
 /// Every directive.
-pub static TABLE: [Directive; 9] = [
+pub static TABLE: [Directive; 12] = [
     anywhere(c"WsRoute", route, c"Off | a URL template | resolver names: where WebSockets of this scope go"),
     anywhere(c"WsRouteKey", key, c"SOURCE [REGEX [SUBSTITUTION]]: a candidate for the key; repeatable, tried in order"),
     server(c"WsRouteResolver", resolver, c"NAME TYPE LOCATOR [option=value...]: something that knows the target of a key"),
@@ -58,6 +61,9 @@ pub static TABLE: [Directive; 9] = [
     anywhere(c"WsRouteAllow", allow, c"CIDR, host:port, *.suffix or port range...: targets that may be connected to"),
     anywhere(c"WsRouteUpstream", upstream, c"scheme= verify= ca= pin= name= path= host= origin= subprotocol= cert= key=: how to talk to the upstream"),
     anywhere(c"WsRouteOrigin", origin, c"same | any | host patterns...: which pages may open a WebSocket"),
+    anywhere(c"WsRouteSession", session, c"flask | jwt option=value...: how session:CLAIM keys are read"),
+    anywhere(c"WsRouteRemember", remember, c"On | Off: a cookie remembers a page's key for what the page asks for"),
+    anywhere(c"WsRouteHttp", http, c"On | Off | Env: plain HTTP of this scope goes to the same container, through mod_proxy; or WSROUTE_TARGET says where"),
     anywhere(c"WsRouteTimeout", timeout, c"connect= handshake= boot= drain=: time limits"),
     server(c"WsRouteThreads", threads, c"N: tokio worker threads in each child"),
 ];
@@ -75,6 +81,14 @@ const fn server(name: &'static CStr, apply: Apply, help: &'static CStr) -> Direc
 impl Line<'_> {
     fn no_arguments(&self, what: &str) -> Result<(), String> {
         if self.args.is_empty() { Err(what.to_owned()) } else { Ok(()) }
+    }
+
+    fn on_or_off(&self) -> Result<bool, String> {
+        match self.args.as_slice() {
+            [word] if word.eq_ignore_ascii_case("on") => Ok(true),
+            [word] if word.eq_ignore_ascii_case("off") => Ok(false),
+            _ => Err("use On or Off".into()),
+        }
     }
 }
 
@@ -94,6 +108,9 @@ fn key(line: &mut Line<'_>) -> Result<(), String> {
     let rule = KeyRule::parse(&line.args)?;
     if let Source::Expression(text) = rule.source() {
         line.expressions.push(text.clone());
+    }
+    if rule.needs_session() {
+        line.server.session_key.get_or_insert_with(|| line.place.to_owned());
     }
     let mut keys = line.scope.keys.take().map_or_else(Vec::new, |keys| {
         Arc::try_unwrap(keys).unwrap_or_else(|shared| shared.to_vec())
@@ -149,6 +166,32 @@ fn origin(line: &mut Line<'_>) -> Result<(), String> {
     Ok(())
 }
 
+fn session(line: &mut Line<'_>) -> Result<(), String> {
+    let policy = SessionPolicy::parse(&line.args)?;
+    let place = line.place;
+    line.warnings
+        .extend(policy.warnings().iter().map(|w| format!("WsRouteSession at {place}: {w}")));
+    line.scope.session = Some(Arc::new(policy));
+    line.server.has_session = true;
+    Ok(())
+}
+
+fn remember(line: &mut Line<'_>) -> Result<(), String> {
+    line.scope.remember = Some(line.on_or_off()?);
+    Ok(())
+}
+
+fn http(line: &mut Line<'_>) -> Result<(), String> {
+    let mode = match line.args.as_slice() {
+        [word] if word.eq_ignore_ascii_case("env") => HttpMode::Env,
+        _ if line.on_or_off().map_err(|_| "use On, Off or Env")? => HttpMode::On,
+        _ => HttpMode::Off,
+    };
+    line.scope.http = Some(mode);
+    line.server.uses_http |= mode == HttpMode::On;
+    Ok(())
+}
+
 fn timeout(line: &mut Line<'_>) -> Result<(), String> {
     line.no_arguments("needs connect=, handshake=, boot= or drain=")?;
     for option in &line.args {
@@ -165,7 +208,9 @@ fn timeout(line: &mut Line<'_>) -> Result<(), String> {
             "boot" => line.scope.boot = Some(time),
             "drain" => line.scope.drain = Some(time),
             _ => {
-                return Err(format!("unknown option {name}=, use connect=/handshake=/boot=/drain="));
+                return Err(format!(
+                    "unknown option {name}=, use connect=/handshake=/boot=/drain="
+                ));
             }
         }
     }

@@ -4,11 +4,13 @@
 
 mod declared;
 pub mod directives;
+pub mod headroom;
 
 pub use declared::Declared;
 pub use directives::{Context, Directive, Line};
 
 use crate::relay;
+use crate::route::session::SessionPolicy;
 use crate::route::{AllowList, KeyRule, OriginPolicy, PathTemplate, Resolvers, Route};
 use crate::upstream::{Deadlines, UpstreamPolicy};
 use std::collections::HashMap;
@@ -29,6 +31,12 @@ pub struct ScopeConfig {
     pub keys: Option<Arc<Vec<KeyRule>>>,
     /// `WsRouteOwner`: the text of an expression.
     pub owner: Option<Arc<str>>,
+    /// `WsRouteSession`
+    pub session: Option<Arc<SessionPolicy>>,
+    /// `WsRouteRemember`
+    pub remember: Option<bool>,
+    /// `WsRouteHttp`
+    pub http: Option<HttpMode>,
     /// `WsRouteAllow`
     pub allow: Option<Arc<AllowList>>,
     /// `WsRouteUpstream`
@@ -90,6 +98,9 @@ impl ScopeConfig {
             route: newer(&add.route, &base.route),
             keys: newer(&add.keys, &base.keys),
             owner: newer(&add.owner, &base.owner),
+            session: newer(&add.session, &base.session),
+            remember: newer(&add.remember, &base.remember),
+            http: newer(&add.http, &base.http),
             allow: newer(&add.allow, &base.allow),
             upstream: match (&base.upstream, &add.upstream) {
                 (Some(base), Some(add)) => Some(Arc::new(UpstreamPolicy::merged(base, add))),
@@ -103,6 +114,17 @@ impl ScopeConfig {
             drain: newer(&add.drain, &base.drain),
         }
     }
+}
+
+/// The value of `WsRouteHttp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpMode {
+    /// Plain HTTP is not ours.
+    Off,
+    /// It goes to the container, through mod_proxy.
+    On,
+    /// The environment says where it belongs; whoever wants sends it there.
+    Env,
 }
 
 /// A name that `WsRoute` used, and where.
@@ -119,6 +141,12 @@ pub struct ServerConfig {
     pub resolvers: HashMap<String, Arc<Declared>>,
     /// `WsRouteThreads`, main server only.
     pub threads: Option<usize>,
+    /// Some scope says `WsRouteHttp On`.
+    pub uses_http: bool,
+    /// Where a scope says `WsRouteKey session:`.
+    session_key: Option<String>,
+    /// Some scope says `WsRouteSession`.
+    has_session: bool,
     references: Vec<Reference>,
 }
 
@@ -132,14 +160,28 @@ impl ServerConfig {
     pub fn merge(base: &ServerConfig, add: &ServerConfig) -> ServerConfig {
         let mut resolvers = base.resolvers.clone();
         resolvers.extend(add.resolvers.iter().map(|(k, v)| (k.clone(), v.clone())));
-        ServerConfig { resolvers, threads: base.threads, references: add.references.clone() }
+        ServerConfig {
+            resolvers,
+            threads: base.threads,
+            uses_http: add.uses_http,
+            session_key: add.session_key.clone(),
+            has_session: base.has_session || add.has_session,
+            references: add.references.clone(),
+        }
     }
 
-    /// Every resolver that a `WsRoute` of this server names must exist.
+    /// What must hold when all is read: every resolver that a `WsRoute` of this server names
+    /// exists, and who says `WsRouteKey session:` says `WsRouteSession` somewhere.
     ///
     /// # Errors
     /// The name and the place, as one line.
-    pub fn check_references(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
+        if let (Some(place), false) = (&self.session_key, self.has_session) {
+            return Err(format!(
+                "WsRouteKey session: at {place} has no WsRouteSession to read it with, use \
+                 WsRouteSession flask|jwt ... in the same scope"
+            ));
+        }
         match self.references.iter().find(|r| !self.resolvers.contains_key(&r.resolver)) {
             None => Ok(()),
             Some(Reference { resolver, place }) => Err(format!(

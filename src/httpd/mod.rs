@@ -14,3 +14,5 @@ pub mod log;
 pub mod mpm;
 pub mod pool;
 pub mod request;
+pub mod seed;
+pub mod sockets_folder;

@@ -2,7 +2,7 @@
 
 use super::pool;
 use crate::ffi;
-use crate::upgrade::Request;
+use crate::upgrade::{Request, path};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
@@ -151,10 +151,9 @@ impl<'r> RequestRef<'r> {
                 }
                 _ => sent,
             };
-            let path = sent.split('?').next().unwrap_or("/");
-            let seen = CStr::from_ptr(r.uri).to_bytes();
-            if path.starts_with('/') && (decode(path) == seen || decode_but_slashes(path) == seen) {
-                return (path.to_owned(), query);
+            let sent = sent.split('?').next().unwrap_or("/");
+            if path::means(sent, CStr::from_ptr(r.uri).to_bytes()) {
+                return (sent.to_owned(), query);
             }
             let c_uri = CString::new(uri).unwrap_or_default();
             let escaped = ffi::ap_os_escape_path(r.pool, c_uri.as_ptr(), 1);
@@ -198,6 +197,53 @@ impl<'r> RequestRef<'r> {
     /// Sets a header that error answers carry, too.
     pub fn set_error_header(&self, name: &CStr, value: &str) {
         self.set_in(|r| r.err_headers_out, name, value);
+    }
+
+    /// One more such header.
+    pub fn add_error_header(&self, name: &CStr, value: &str) {
+        let value = CString::new(value.replace('\0', " ")).unwrap_or_default();
+        // SAFETY: `new` guarantees a live request and its tables; both strings are copied.
+        unsafe {
+            let table = (*self.as_ptr()).err_headers_out;
+            ffi::apr_table_add(table, name.as_ptr(), value.as_ptr());
+        }
+    }
+
+    /// Sets a header of the client's request, or takes it away: what other modules send on.
+    pub fn replace_header_in(&self, name: &str, value: Option<&[u8]>) {
+        let Ok(name) = CString::new(name) else { return };
+        // SAFETY: `new` guarantees a live request and its tables; both strings are copied.
+        unsafe {
+            let table = (*self.as_ptr()).headers_in;
+            match value.and_then(|value| CString::new(value).ok()) {
+                Some(value) => ffi::apr_table_set(table, name.as_ptr(), value.as_ptr()),
+                None => ffi::apr_table_unset(table, name.as_ptr()),
+            }
+        }
+    }
+
+    /// The request target begins with a path (`OPTIONS *` has none, nor has CONNECT).
+    pub fn names_a_path(&self) -> bool {
+        // SAFETY: `new` guarantees a live request; its URI is a C string or NULL.
+        unsafe {
+            let r = &*self.as_ptr();
+            !r.uri.is_null()
+                && *r.uri == b'/' as c_char
+                && r.method_number != ffi::M_CONNECT as c_int
+        }
+    }
+
+    /// Makes the request mod_proxy's, as `SetHandler proxy:...` does, whatever a ProxyPass or a
+    /// RewriteRule wanted of it. `uri` is encoded as it shall be sent, with its query.
+    pub fn take_for_mod_proxy(&self, handler: &str, uri: &str) {
+        self.set_note(c"proxy-nocanon", "1");
+        // SAFETY: `new` guarantees a live request on its own thread; both strings are copied.
+        unsafe {
+            let r = self.as_ptr();
+            (*r).proxyreq = ffi::PROXYREQ_NONE as c_int;
+            (*r).handler = pool::c_string((*r).pool, handler);
+            (*r).filename = pool::c_string((*r).pool, uri).cast_mut();
+        }
     }
 
     /// Sets an environment variable, for logs and other modules.
@@ -291,23 +337,6 @@ impl<'r> RequestRef<'r> {
         // SAFETY: `new` guarantees a live request on its own thread.
         unsafe { ffi::ap_discard_request_body(self.as_ptr()) }
     }
-}
-
-fn decode(path: &str) -> Vec<u8> {
-    percent_encoding::percent_decode_str(path).collect()
-}
-
-/// As httpd decodes with `AllowEncodedSlashes NoDecode`.
-fn decode_but_slashes(path: &str) -> Vec<u8> {
-    let mut decoded = Vec::new();
-    let mut rest = path;
-    while let Some(at) = rest.to_ascii_lowercase().find("%2f") {
-        decoded.extend(decode(&rest[..at]));
-        decoded.extend_from_slice(&rest.as_bytes()[at..at + 3]);
-        rest = &rest[at + 3..];
-    }
-    decoded.extend(decode(rest));
-    decoded
 }
 
 /// # Safety

@@ -106,16 +106,44 @@ pub unsafe fn at<T>(vector: *mut ffi::ap_conf_vector_t) -> *mut T {
     unsafe { (*vector.cast::<*mut c_void>().add(super::index() as usize)).cast() }
 }
 
+/// All servers.
+///
+/// # Safety
+/// `server` must head httpd's list of configured servers.
+unsafe fn all<'a>(server: *mut ffi::server_rec) -> impl Iterator<Item = &'a ServerConfig> {
+    let next = |s: &*mut ffi::server_rec| {
+        // SAFETY: the caller guarantees the list.
+        Some(unsafe { (**s).next }).filter(|s| !s.is_null())
+    };
+    // SAFETY: as above.
+    std::iter::successors(Some(server), next).map(|s| unsafe { server_config(s) })
+}
+
 /// What must hold when all servers are configured.
 ///
 /// # Safety
 /// `server` must head httpd's list of configured servers.
-pub unsafe fn check(mut server: *mut ffi::server_rec) -> Result<(), String> {
-    while !server.is_null() {
-        // SAFETY: the caller guarantees the list.
-        unsafe { server_config(server) }.check_references()?;
+pub unsafe fn check(server: *mut ffi::server_rec) -> Result<(), String> {
+    // SAFETY: the caller guarantees the list.
+    unsafe { all(server) }.try_for_each(ServerConfig::check)?;
+    for module in [c"mod_proxy.c", c"mod_proxy_http.c"] {
+        // SAFETY: as above; httpd looks for a name in its list of modules.
+        let missing = unsafe { ffi::ap_find_linked_module(module.as_ptr()).is_null() };
         // SAFETY: as above.
-        server = unsafe { (*server).next };
+        if missing && unsafe { uses_http(server) } {
+            return Err("WsRouteHttp On needs mod_proxy and mod_proxy_http, load them (Debian: \
+                        a2enmod proxy_http)"
+                .into());
+        }
     }
     Ok(())
+}
+
+/// Some scope says `WsRouteHttp On`.
+///
+/// # Safety
+/// As for [`check`].
+pub unsafe fn uses_http(server: *mut ffi::server_rec) -> bool {
+    // SAFETY: the caller guarantees the list.
+    unsafe { all(server) }.any(|server| server.uses_http)
 }

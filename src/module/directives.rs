@@ -5,6 +5,7 @@ use crate::config::ServerConfig;
 use crate::config::directives::{Context, Directive, Line, TABLE as DIRECTIVES};
 use crate::ffi;
 use crate::httpd::expression::Expression;
+use crate::httpd::log::{self, Level};
 use crate::httpd::pool;
 use crate::words::words;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -93,8 +94,12 @@ unsafe fn apply(
         place: &unsafe { place(cmd) },
         args: words(args)?,
         expressions: Vec::new(),
+        warnings: Vec::new(),
     };
     (directive.apply)(&mut line)?;
+    for warning in &line.warnings {
+        log::server(Level::Warning, warning);
+    }
     for text in line.expressions {
         // SAFETY: as above.
         let compiled = unsafe { Expression::compile(cmd, &text)? };

@@ -4,17 +4,18 @@
 use super::answer::{refuse, refuse_malformed};
 use super::config::{self, DirConfig};
 use super::runtime::{self, Child};
-use super::{parked, suspended};
+use super::{parked, plain_http, suspended};
 use crate::ffi;
 use crate::httpd::connection;
 use crate::httpd::expression::ExpressionsOf;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
-use crate::route::{self, Expressions, Refusal, Route};
+use crate::route::{self, Candidate, Expressions, Refusal, Route, remember};
 use crate::tunnel::Plan;
 use crate::upgrade::{Detection, Request, detect};
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::runtime::Handle;
 
 httpd_entry! {
@@ -34,16 +35,31 @@ httpd_entry! {
     fn claim(r: *mut ffi::request_rec) -> c_int = ffi::DECLINED; {
         // SAFETY: httpd gives a live request to the thread that serves it.
         if let Some(request) = unsafe { RequestRef::new(r) }
-            && looks_like_websocket(&request)
-            && config::of_request(&request).scope.routed().is_some()
-            // With a key it meant to be an upgrade: the head is copied once, by the handler.
-            && (request.has_header(c"Sec-WebSocket-Key")
-                || detect(&request.snapshot(None)) != Detection::NotAnUpgrade)
+            && (is_upgrade_in_scope(&request) || plain_http::is_for_a_container(&request))
         {
             request.take_for_a_file();
         }
         ffi::DECLINED
     }
+}
+
+httpd_entry! {
+    /// A fixups hook, before mod_rewrite's rules for folders: `WsRouteHttp Env`.
+    fn set_environment(r: *mut ffi::request_rec) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
+        // SAFETY: httpd gives a live request to the thread that serves it.
+        match unsafe { RequestRef::new(r) } {
+            Some(request) if !looks_like_websocket(&request) => plain_http::set_environment(&request),
+            _ => ffi::DECLINED,
+        }
+    }
+}
+
+fn is_upgrade_in_scope(request: &RequestRef) -> bool {
+    looks_like_websocket(request)
+        && config::of_request(request).scope.routed().is_some()
+        // With a key it meant to be an upgrade: the head is copied once, by the handler.
+        && (request.has_header(c"Sec-WebSocket-Key")
+            || detect(&request.snapshot(None)) != Detection::NotAnUpgrade)
 }
 
 fn looks_like_websocket(request: &RequestRef) -> bool {
@@ -53,7 +69,7 @@ fn looks_like_websocket(request: &RequestRef) -> bool {
 
 fn serve(request: &RequestRef) -> c_int {
     if !looks_like_websocket(request) {
-        return ffi::DECLINED;
+        return plain_http::serve(request);
     }
     let config = config::of_request(request);
     let Some(route) = config.scope.routed() else {
@@ -62,7 +78,7 @@ fn serve(request: &RequestRef) -> c_int {
     };
     let head = request.snapshot(config.scope.location.as_deref());
     match detect(&head) {
-        Detection::NotAnUpgrade => ffi::DECLINED,
+        Detection::NotAnUpgrade => plain_http::serve(request),
         Detection::Malformed(why) => refuse_malformed(request, why),
         Detection::Upgrade => match runtime::child() {
             Some(child) => upgrade(request, config, route, head, &child),
@@ -81,10 +97,13 @@ fn upgrade(
     #[cfg(feature = "panic-test")]
     assert!(!request.has_header(c"X-WsRoute-Panic"), "asked for by X-WsRoute-Panic");
     let worker = child.worker();
-    let plan = match plan(request, config, route, head, &worker) {
-        Ok(plan) => plan,
-        Err(refusal) => return refuse(request, &refusal.into()),
-    };
+    let origin = config.scope.origin.clone().unwrap_or_default();
+    let plan =
+        match origin.check(&head).and_then(|()| plan(request, config, route, head, child, &worker))
+        {
+            Ok(plan) => plan,
+            Err(refusal) => return refuse(request, &refusal.into()),
+        };
     match suspended::is_possible(request) {
         true => suspended::begin(request, child, worker, plan),
         false => parked::serve(request, child, worker, plan),
@@ -92,18 +111,24 @@ fn upgrade(
 }
 
 /// Everything that needs httpd is evaluated here, on its own thread.
-fn plan(
+pub fn plan(
     request: &RequestRef,
     config: &DirConfig,
     route: &Arc<Route>,
-    head: Request,
+    mut head: Request,
+    child: &Child,
     worker: &Handle,
 ) -> Result<Plan, Refusal> {
     let expressions = ExpressionsOf { request, compiled: config.expressions() };
-    let config = &config.scope;
-    config.origin.clone().unwrap_or_default().check(&head)?;
-    let candidates = route::candidates(config.key_rules(), &head, &expressions)?;
-    let owner = config.owner.as_ref().map(|text| {
+    let scope = &config.scope;
+    let mut candidates = candidates(request, config, &head)?;
+    let mut remembered = None;
+    if scope.remember == Some(true) {
+        remembered = child.remember.read(&head, SystemTime::now());
+        child.remember.add_to(&mut candidates, &head, SystemTime::now());
+        head.headers = remember::stripped(head.headers);
+    }
+    let owner = scope.owner.as_ref().map(|text| {
         expressions.evaluate(text).unwrap_or_else(|error| {
             log::request(Level::Err, request, || format!("WsRouteOwner: {error}"));
             String::new() // equals nothing
@@ -113,16 +138,34 @@ fn plan(
         request: head,
         route: route.clone(),
         candidates,
+        remembered,
         resolvers: {
             let _runtime = worker.enter();
             config::of_server(request).resolvers_of(route)
         },
         owner,
-        allow: config.allow.clone().unwrap_or_default(),
-        policy: config.upstream.clone().unwrap_or_default(),
-        path: config.path.clone(),
-        deadlines: config.deadlines(),
-        boot: config.boot(),
+        allow: scope.allow.clone().unwrap_or_default(),
+        policy: scope.upstream.clone().unwrap_or_default(),
+        path: scope.path.clone(),
+        deadlines: scope.deadlines(),
+        boot: scope.boot(),
         client_is_gone: Some(Box::new(connection::is_gone(request))),
     })
+}
+
+/// The keys that the request's own rules find.
+pub fn candidates(
+    request: &RequestRef,
+    config: &DirConfig,
+    head: &Request,
+) -> Result<Vec<Candidate>, Refusal> {
+    let expressions = ExpressionsOf { request, compiled: config.expressions() };
+    let session = config.scope.session.as_deref();
+    let mut steps = Vec::new();
+    let found =
+        route::candidates(config.scope.key_rules(), session, &expressions, head, &mut steps);
+    for step in steps {
+        log::request(Level::Debug, request, || step);
+    }
+    found
 }

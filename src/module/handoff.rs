@@ -45,18 +45,10 @@ pub fn conclude(
     ticket: Ticket,
     worker: &Handle,
 ) -> Result<Beginning, (Instead, Ticket)> {
-    let Some(Report { result, decision, steps, warnings }) = report else {
+    let Some(report) = report else {
         return Err((Instead::Unavailable, ticket));
     };
-    for step in steps {
-        log::request(Level::Debug, request, || step);
-    }
-    for warning in warnings {
-        log::request(Level::Warning, request, || format!("resolver-warning: {warning}"));
-    }
-    if let Some(decision) = &decision {
-        name(request, decision);
-    }
+    let Report { result, decision, .. } = log_report(request, report);
     match (result, decision) {
         (Ok(Established::Switched(switched)), Some(decision)) => {
             Ok(Beginning::new(request, switched, &decision, ticket, worker.clone()))
@@ -67,6 +59,20 @@ pub fn conclude(
         (Err(denied), _) => Err((Instead::Denied(denied), ticket)),
         (Ok(_), None) => unreachable!("nothing is opened without a decision"),
     }
+}
+
+/// Logs the steps and says where the request belongs.
+pub fn log_report<T>(request: &RequestRef, mut report: Report<T>) -> Report<T> {
+    for step in report.steps.drain(..) {
+        log::request(Level::Debug, request, || step);
+    }
+    for warning in report.warnings.drain(..) {
+        log::request(Level::Warning, request, || format!("resolver-warning: {warning}"));
+    }
+    if let Some(decision) = &report.decision {
+        name(request, decision);
+    }
+    report
 }
 
 /// For logs and other modules.

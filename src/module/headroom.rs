@@ -1,14 +1,10 @@
 //! Does the configuration leave room for suspended connections? Looked at once, at start.
 
+use crate::config::headroom::{DEFAULT_FACTOR, Headroom};
 use crate::ffi;
 use crate::httpd::log::{self, Level};
 use crate::httpd::mpm;
 use std::ffi::CStr;
-
-/// Below this factor a child stops accepting after a few hundred WebSockets.
-const ENOUGH: f64 = 20.0;
-/// httpd's own AsyncRequestWorkerFactor.
-const DEFAULT_FACTOR: f64 = 2.0;
 
 /// Warns if WebSockets would soon stop httpd from accepting connections at all.
 pub fn check() {
@@ -31,31 +27,15 @@ pub fn check() {
         log::server(Level::Info, text);
         return;
     }
-    let factor = found.factor.unwrap_or(DEFAULT_FACTOR);
-    let threads = mpm::query(ffi::AP_MPMQ_MAX_THREADS).unwrap_or(0);
-    if factor < ENOUGH {
-        let most = f64::from(threads) * (factor + 1.0);
-        log::server(
-            Level::Warning,
-            &format!(
-                "AsyncRequestWorkerFactor is {factor}: a child takes at most {most:.0} connections, \
-                 WebSockets included, and then no HTTP request either; set it to 300 as \
-                 conf/wsroute.conf does"
-            ),
-        );
-    }
-    let limit = mpm::query(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).unwrap_or(0);
-    let most = mpm::query(ffi::AP_MPMQ_MAX_DAEMONS).unwrap_or(0);
-    if limit <= most {
-        log::server(
-            Level::Warning,
-            &format!(
-                "ServerLimit is {limit} and MaxRequestWorkers needs {most} children: after a \
-                 graceful restart no new child can start while WebSockets live in the old ones; \
-                 raise ServerLimit as conf/wsroute.conf does"
-            ),
-        );
-    }
+    let asked = |what| mpm::query(what).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let headroom = Headroom {
+        factor: found.factor.unwrap_or(DEFAULT_FACTOR),
+        threads: asked(ffi::AP_MPMQ_MAX_THREADS),
+        children: asked(ffi::AP_MPMQ_MAX_DAEMONS),
+        server_limit: asked(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS),
+    };
+    let warnings = [headroom.factor_warning(), headroom.limit_warning()];
+    warnings.into_iter().flatten().for_each(|text| log::server(Level::Warning, &text));
 }
 
 #[derive(Default)]

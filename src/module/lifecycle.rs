@@ -12,7 +12,7 @@ use super::parked;
 use super::runtime::{self, Child};
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{guard, mpm};
+use crate::httpd::{guard, mpm, seed, sockets_folder};
 use crate::module::config;
 use crate::relay::Order;
 use std::ffi::{c_int, c_void};
@@ -43,14 +43,17 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     TERMINATED.store(false, Ordering::Relaxed);
     guard::log_panics();
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
-    let (threads, pid_file) = unsafe {
+    let (threads, pid_file, sockets, remember) = unsafe {
         (
             config::server_config(server).threads.unwrap_or_else(runtime::default_threads),
             mpm::pid_file(pchild),
+            sockets_folder::path(pchild),
+            seed::remember_key((*(*server).process).pool),
         )
     };
     // A child that serves one connection has work for one thread.
-    match Child::start(if mpm::is_threaded() { threads } else { 1 }) {
+    let threads = if mpm::is_threaded() { threads } else { 1 };
+    match remember.and_then(|remember| Child::start(threads, sockets, remember)) {
         Ok(child) => {
             let child = Arc::new(child);
             child.first_worker().spawn(watch(child.clone(), pid_file));

@@ -10,12 +10,14 @@ mod handoff;
 mod headroom;
 mod lifecycle;
 mod parked;
+mod plain_http;
+mod rewrite_map;
 mod runtime;
 mod suspended;
 
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{connection, filtered};
+use crate::httpd::{connection, filtered, seed, sockets_folder};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -27,7 +29,8 @@ pub static mut wsroute_module: ffi::module = ffi::module {
     version: ffi::wsroute_magic_WSROUTE_MMN_MAJOR as c_int,
     minor_version: ffi::wsroute_magic_WSROUTE_MMN_MINOR as c_int,
     module_index: -1,
-    name: c"mod_wsroute.rs".as_ptr(),
+    // What <IfModule mod_wsroute.c> looks for.
+    name: c"mod_wsroute.c".as_ptr(),
     dynamic_load_handle: ptr::null_mut(),
     next: ptr::null_mut(),
     magic: ffi::WSROUTE_MODULE_COOKIE,
@@ -61,6 +64,8 @@ static BEFORE_HANDLERS: Names<4> = Names([
     ptr::null(),
 ]);
 
+static AFTER_MOD_REWRITE: Names<2> = Names([c"mod_rewrite.c".as_ptr(), ptr::null()]);
+
 httpd_entry! {
     /// Registers everything; httpd calls it at each reading of the configuration.
     fn register_hooks(_pool: *mut ffi::apr_pool_t) = (); {
@@ -68,6 +73,12 @@ httpd_entry! {
         let none = ptr::null();
         // SAFETY: httpd calls this single-threaded; the functions match their hooks' types.
         unsafe {
+            ffi::ap_hook_pre_config(
+                Some(rewrite_map::register),
+                AFTER_MOD_REWRITE.0.as_ptr(),
+                none,
+                ffi::APR_HOOK_MIDDLE as c_int,
+            );
             ffi::ap_hook_check_config(Some(check_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_post_config(Some(post_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_child_init(Some(child_init), none, none, ffi::APR_HOOK_MIDDLE as c_int);
@@ -75,6 +86,12 @@ httpd_entry! {
                 Some(handler::claim),
                 none,
                 none,
+                ffi::APR_HOOK_REALLY_FIRST as c_int,
+            );
+            ffi::ap_hook_fixups(
+                Some(handler::set_environment),
+                none,
+                BEFORE_HANDLERS.0.as_ptr(),
                 ffi::APR_HOOK_REALLY_FIRST as c_int,
             );
             // The handler, not an earlier hook: access control, authentication and ErrorDocument
@@ -125,12 +142,27 @@ httpd_entry! {
     fn post_config(
         _pconf: *mut ffi::apr_pool_t,
         _plog: *mut ffi::apr_pool_t,
-        _ptemp: *mut ffi::apr_pool_t,
-        _server: *mut ffi::server_rec,
+        ptemp: *mut ffi::apr_pool_t,
+        server: *mut ffi::server_rec,
     ) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
         connection::find_logio();
         headroom::check();
-        ffi::OK as c_int
+        // SAFETY: httpd hands over live pools and the list of servers it has just configured.
+        let ready = unsafe {
+            let seed = seed::remember_key((*(*server).process).pool);
+            let seed = seed.map_err(|e| format!("no random numbers: {e}"));
+            match config::uses_http(server) {
+                true => seed.and(sockets_folder::prepare(&sockets_folder::path(ptemp))),
+                false => seed.map(|_| ()),
+            }
+        };
+        match ready {
+            Ok(()) => ffi::OK as c_int,
+            Err(what) => {
+                log::server(Level::Crit, &what);
+                ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
+            }
+        }
     }
 }
 

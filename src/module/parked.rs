@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 pub fn serve(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Plan) -> c_int {
     park_handshake(request);
     let (report, answer) = oneshot::channel();
-    let establishing = child.unless_stopped(tunnel::establish(plan));
+    let establishing = child.unless_stopped(async move { tunnel::establish(&plan).await });
     worker.spawn(async move {
         if let Some(done) = establishing.await {
             let _ = report.send(done);

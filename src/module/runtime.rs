@@ -4,7 +4,9 @@
 
 use crate::httpd::mpm::HeldSignals;
 use crate::relay::{Order, Session, Sessions};
+use crate::route::remember::RememberKey;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -38,6 +40,10 @@ pub fn default_threads() -> usize {
 pub struct Child {
     /// The table of open sessions.
     pub sessions: Sessions,
+    /// Where mod_proxy finds the bridges of `WsRouteHttp`.
+    pub sockets: PathBuf,
+    /// What remember cookies are signed with.
+    pub remember: RememberKey,
     /// Set when the child stops at once: handshakes under way are given up.
     stopping: watch::Sender<bool>,
     workers: Vec<Handle>,
@@ -52,7 +58,7 @@ struct Worker {
 
 impl Child {
     /// Starts the threads. They take no signals: those are httpd's.
-    pub fn start(threads: usize) -> io::Result<Child> {
+    pub fn start(threads: usize, sockets: PathBuf, remember: RememberKey) -> io::Result<Child> {
         // Threads inherit what is held back here: no signal of httpd's ever runs on one of ours.
         let _signals = HeldSignals::all();
         let mut workers = Vec::new();
@@ -73,7 +79,8 @@ impl Child {
         }
         let (next, threads) = (AtomicUsize::new(0), Mutex::new(running));
         let stopping = watch::Sender::new(false);
-        Ok(Child { sessions: Sessions::default(), stopping, workers, next, threads })
+        let sessions = Sessions::default();
+        Ok(Child { sessions, sockets, remember, stopping, workers, next, threads })
     }
 
     /// Tells all sessions, and those to come; `Stop` also gives up handshakes under way.

@@ -74,7 +74,10 @@ httpd_entry! {
 /// A suspended request, until its connection goes back to httpd.
 async fn run(waiting: Waiting) {
     let Waiting { child, worker, ticket, plan, mut suspended } = waiting;
-    let report = child.unless_stopped(guard_future(tunnel::establish(plan))).await.flatten();
+    // In a box: the session's own task is not to be as large as this for its whole life.
+    let establish = async { guard_future(tunnel::establish(&plan)).await };
+    let establish = Box::pin(child.unless_stopped(establish));
+    let report = establish.await.flatten();
     while suspended.is_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -13,11 +13,13 @@
 //! | the drain time is over | Close 1012, end | the client's answer, end |
 //! | the session expires | Close 1008, end | the client's answer, end |
 
+mod bridge;
 mod direction;
 mod linger;
 mod pump;
 mod session;
 
+pub use bridge::Bridge;
 pub use linger::linger;
 pub use pump::relay;
 pub use session::{Order, Session, Sessions};

@@ -94,6 +94,11 @@ impl Answer {
         found.answer(default_tls).map_err(ResolveError::Malformed)
     }
 
+    /// Whether an answer has a field of this name.
+    pub fn has_field(name: &str) -> bool {
+        Fields::default().slot(name).is_some()
+    }
+
     /// The container is there and usable.
     pub fn is_running(&self) -> bool {
         self.state.as_deref().is_none_or(|s| s.eq_ignore_ascii_case("running"))

@@ -1,8 +1,9 @@
 //! The cache around a resolver: answers are good for a moment, many askers ask once, and an
 //! outage of the resolver is bridged by what it said before.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::resolver::config::Times;
 use super::resolver::{Query, ResolveError, Resolver};
+use crate::upstream::Target;
 
 /// How many keys one resolver's cache holds.
 const KEYS_MAX: u64 = 10_000;
@@ -27,6 +29,8 @@ pub struct CachedResolver {
     times: Times,
     cache: Cache<CacheKey, Arc<Entry>>,
     serials: AtomicU64,
+    /// Which container (`id`) was last said to be at a target, and for which question.
+    tenants: Mutex<HashMap<Target, (String, CacheKey)>>,
 }
 
 /// What came of a question.
@@ -54,7 +58,14 @@ impl CachedResolver {
         let kept = times.ttl.saturating_add(times.stale).max(times.negative);
         let kept = kept.saturating_add(Duration::from_secs(1));
         let cache = Cache::builder().max_capacity(KEYS_MAX).time_to_live(kept).build();
-        CachedResolver { name: name.to_owned(), resolver, times, cache, serials: AtomicU64::new(1) }
+        CachedResolver {
+            name: name.to_owned(),
+            resolver,
+            times,
+            cache,
+            serials: AtomicU64::new(1),
+            tenants: Mutex::default(),
+        }
     }
 
     /// What `WsRoute` calls it.
@@ -108,7 +119,25 @@ impl CachedResolver {
             }
             None => resolution.await,
         };
+        if let Ok(Some(answer)) = &result
+            && let Some(former) = self.note_tenant(&key, answer)
+        {
+            self.cache.invalidate(&former).await;
+        }
         Arc::new(self.entry(result, last))
+    }
+
+    /// Ports are used again: where another container moves in, what is known about the former one
+    /// is out of date. Gives the question to forget.
+    fn note_tenant(&self, key: &CacheKey, answer: &Answer) -> Option<CacheKey> {
+        let (target, id) = (answer.target.as_ref()?, answer.id.as_ref()?);
+        let place = Target { path: None, ..target.clone() };
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.len() as u64 >= KEYS_MAX {
+            tenants.clear();
+        }
+        let (former_id, former) = tenants.insert(place, (id.clone(), key.clone()))?;
+        (former_id != *id && former != *key).then_some(former)
     }
 
     /// Judges a result.
@@ -183,7 +212,10 @@ mod tests {
                 let Some(text) = reply? else { return Ok(None) };
                 match text.strip_prefix("creating ") {
                     Some(t) => Answer::from_fields([("target", t), ("state", "creating")], false),
-                    None => Answer::from_fields([("target", text)], false),
+                    None => {
+                        let (target, id) = text.split_once(' ').unwrap_or((text, ""));
+                        Answer::from_fields([("target", target), ("id", id)], false)
+                    }
                 }
             })
         }
@@ -198,13 +230,7 @@ mod tests {
     }
 
     fn query(key: &str) -> Query {
-        Query {
-            key: key.into(),
-            user: None,
-            host: String::new(),
-            path: String::new(),
-            client: String::new(),
-        }
+        Query { key: key.into(), ..Query::default() }
     }
 
     /// The target, with a `~` before a stale one.
@@ -345,6 +371,21 @@ mod tests {
         let second = d.resolve(&query("k")).await.unwrap().answer.unwrap();
         d.forget(&query("k"), &second).await;
         assert_eq!(target(&d, "k").await, Err(down()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_moves_in_drives_the_former_tenant_out() {
+        let (script, d) = cached(&[Ok(Some("a:1 one")), Ok(Some("a:1 two")), Ok(Some("b:1"))], 0);
+        assert_eq!(target(&d, "alice").await, some("ws://a:1"));
+        assert_eq!(target(&d, "bob").await, some("ws://a:1"));
+        assert_eq!(target(&d, "alice").await, some("ws://b:1"));
+        assert_eq!(script.asked(), 3);
+        // The same container under two keys is no move.
+        let (script, d) = cached(&[Ok(Some("a:1 one"))], 0);
+        for key in ["alice", "bob", "alice", "bob"] {
+            assert_eq!(target(&d, key).await, some("ws://a:1"));
+        }
+        assert_eq!(script.asked(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -67,6 +67,7 @@ fn candidates(keys: &[&str]) -> Vec<Candidate> {
         rule: "path ^/d/([^/]+)".into(),
         shown: (*key).into(),
         tail: Some("/ws".into()),
+        hint: false,
     };
     keys.iter().map(one).collect()
 }

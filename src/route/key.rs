@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+use percent_encoding::percent_decode;
 use regex::{Captures, Regex, RegexBuilder};
 
+use super::cookies;
 use super::refusal::Refusal;
-use crate::upgrade::Request;
+use super::session::Claims;
+use crate::upgrade::{Request, path};
 
 /// The longest key, in bytes.
 const KEY_MAX: usize = 255;
@@ -15,24 +17,6 @@ const REFERER_MAX: usize = 2048;
 /// How much memory one compiled REGEX may take, in bytes.
 const REGEX_MAX: usize = 10 << 20;
 
-/// What a path does not hold as such: everything but RFC 3986 pchar and `/`.
-const PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
 /// Evaluates httpd expressions for one request; the httpd side has it.
 pub trait Expressions {
     /// The text of the expression `text`, such as `%{env:desktop}`.
@@ -40,6 +24,16 @@ pub trait Expressions {
     /// # Errors
     /// What httpd says about it.
     fn evaluate(&self, text: &str) -> Result<String, String>;
+}
+
+/// What keys are taken from besides the request itself. Borrowed for one request.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// httpd's expressions.
+    pub expressions: &'a dyn Expressions,
+    /// The application's session, verified; `None` if there is none, or if no rule needs it
+    /// ([`KeyRule::needs_session`]).
+    pub claims: Option<&'a Claims>,
 }
 
 /// Where a key is taken from.
@@ -59,7 +53,7 @@ pub enum Source {
     Cookie(String),
     /// The first line of that header.
     Header(String),
-    /// A claim of the application's session; refused at parse in this version.
+    /// A claim of the application's session, perhaps inside of another one: `user.container`.
     Session(String),
     /// An httpd expression.
     Expression(String),
@@ -92,6 +86,9 @@ pub struct Candidate {
     pub shown: String,
     /// What `{tail}` stands for: percent-encoded, begins with `/`.
     pub tail: Option<String>,
+    /// Another page left it (Referer, remember cookie): good for what a page asks for, but it does
+    /// not decide where a page itself goes.
+    pub hint: bool,
 }
 
 impl KeyRule {
@@ -122,6 +119,11 @@ impl KeyRule {
         &self.source
     }
 
+    /// The rule asks for the application's session: there must be a `WsRouteSession`.
+    pub fn needs_session(&self) -> bool {
+        matches!(self.source, Source::Session(_))
+    }
+
     /// The key in `value`, and where the match of the whole REGEX ends.
     fn apply(&self, value: &str) -> Option<(String, usize)> {
         let Some(regex) = &self.regex else {
@@ -134,6 +136,26 @@ impl KeyRule {
             None => group(&captures, 0).to_owned(),
         };
         Some((key, captures.get(0).map_or(0, |m| m.end())))
+    }
+}
+
+impl Candidate {
+    /// The candidate of a key that the configuration itself names, under the label `rule`.
+    ///
+    /// # Errors
+    /// 400 if it cannot be a key.
+    pub fn given(key: &str, rule: &str, request: &Request) -> Result<Candidate, Refusal> {
+        check_key(key, rule)?;
+        let (tail, key) = (Some(scope_tail(request)), key.to_owned());
+        Ok(Candidate { shown: key.clone(), key, rule: rule.into(), tail, hint: false })
+    }
+
+    /// The candidate of a key that a cookie remembered; `None` if it cannot be a key.
+    pub fn remembered(key: String, request: &Request) -> Option<Candidate> {
+        let rule = "remembered".to_owned();
+        check_key(&key, &rule).ok().filter(|()| !key.is_empty())?;
+        let shown = key.clone();
+        Some(Candidate { key, rule, shown, tail: Some(scope_tail(request)), hint: true })
     }
 }
 
@@ -152,9 +174,10 @@ impl Source {
             ("path", None) => Ok(Source::Path),
             ("referer", None) => Ok(Source::Referer),
             ("user", None) => Ok(Source::User),
-            ("session", _) => {
-                Err("session: comes with WsRouteSession, which this version does not have".into())
+            ("session", None | Some("")) => {
+                Err("session needs a claim, use session:CLAIM or session:CLAIM.CLAIM".into())
             }
+            ("session", Some(claim)) => Ok(Source::Session(claim.into())),
             ("query" | "cookie" | "header", None | Some("")) => {
                 Err(format!("{kind} needs a name, use {kind}:NAME"))
             }
@@ -163,7 +186,7 @@ impl Source {
             ("header", Some(name)) => Ok(Source::Header(name.into())),
             _ => Err(format!(
                 "unknown source {text:?}, use host, path, referer, user, query:NAME, cookie:NAME, \
-                 header:NAME or an expression such as %{{env:NAME}}"
+                 header:NAME, session:CLAIM or an expression such as %{{env:NAME}}"
             )),
         }
     }
@@ -172,7 +195,7 @@ impl Source {
     fn value<'r>(
         &'r self,
         request: &'r Request,
-        expressions: &dyn Expressions,
+        sources: &Sources<'_>,
     ) -> Result<Option<Cow<'r, str>>, Refusal> {
         let found = match self {
             Source::Host => Some(Cow::Borrowed(request.host.as_str())),
@@ -191,11 +214,13 @@ impl Source {
                 Some(line) => Some(Cow::Borrowed(utf8(line, "Referer")?)),
                 None => None,
             },
-            Source::Expression(text) => match expressions.evaluate(text) {
+            Source::Expression(text) => match sources.expressions.evaluate(text) {
                 Ok(value) => Some(Cow::Owned(value)),
                 Err(e) => return Err(Refusal::BadConfiguration(format!("{text}: {e}"))),
             },
-            Source::Session(_) => None,
+            Source::Session(claim) => {
+                sources.claims.and_then(|claims| claims.get(claim)).map(Cow::Owned)
+            }
         };
         Ok(found)
     }
@@ -210,11 +235,11 @@ impl Source {
 pub fn candidates(
     rules: &[KeyRule],
     request: &Request,
-    expressions: &dyn Expressions,
+    sources: &Sources<'_>,
 ) -> Result<Vec<Candidate>, Refusal> {
     let mut found: Vec<Candidate> = Vec::new();
     for rule in rules {
-        let Some(value) = rule.source.value(request, expressions)? else { continue };
+        let Some(value) = rule.source.value(request, sources)? else { continue };
         let Some((key, end)) = rule.apply(&value) else { continue };
         if key.is_empty() {
             continue;
@@ -235,7 +260,8 @@ pub fn candidates(
             Source::Cookie(_) | Source::Header(_) => masked(&key),
             _ => key.clone(),
         };
-        found.push(Candidate { key, rule: rule.label.clone(), shown, tail: Some(tail) });
+        let hint = rule.source == Source::Referer;
+        found.push(Candidate { key, rule: rule.label.clone(), shown, tail: Some(tail), hint });
     }
     Ok(found)
 }
@@ -255,7 +281,7 @@ pub fn scope_tail(request: &Request) -> String {
 fn raw_rest(request: &Request, at: usize) -> String {
     let rest = match raw_position(&request.raw_path, &request.path, at) {
         Some(raw_at) => request.raw_path[raw_at..].to_owned(),
-        None => utf8_percent_encode(request.path.get(at..).unwrap_or(""), PATH).to_string(),
+        None => path::escape(request.path.get(at..).unwrap_or("")),
     };
     match rest.starts_with('/') {
         true => rest,
@@ -324,19 +350,10 @@ fn query<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, Refusal
     Ok(None)
 }
 
-/// The first cookie called `name` (RFC 6265 4.2.1; lines may be several), without quotes.
+/// The first cookie called `name`.
 fn cookie<'r>(request: &'r Request, name: &'r str) -> Result<Option<&'r str>, Refusal> {
-    let pairs = request.header_lines("cookie").flat_map(|line| line.split(|&b| b == b';'));
-    for pair in pairs {
-        let pair = pair.trim_ascii();
-        let Some(at) = pair.iter().position(|&b| b == b'=') else { continue };
-        if pair[..at].trim_ascii() == name.as_bytes() {
-            let value = pair[at + 1..].trim_ascii();
-            let inner = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
-            return utf8(inner.unwrap_or(value), &format!("cookie {name}")).map(Some);
-        }
-    }
-    Ok(None)
+    let value = cookies::values(request, name).next();
+    value.map(|value| utf8(value, &format!("cookie {name}"))).transpose()
 }
 
 fn compile(text: &str, source: &Source) -> Result<Regex, String> {

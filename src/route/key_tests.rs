@@ -4,6 +4,8 @@ use super::*;
 
 struct Environment;
 
+const SOURCES: Sources<'static> = Sources { expressions: &Environment, claims: None };
+
 impl Expressions for Environment {
     fn evaluate(&self, text: &str) -> Result<String, String> {
         match text {
@@ -36,7 +38,7 @@ fn request() -> Request {
 
 fn keys(rules: &[&[&str]], request: &Request) -> Result<Vec<String>, Refusal> {
     let rules: Vec<KeyRule> = rules.iter().map(|r| KeyRule::parse(r).unwrap()).collect();
-    let found = candidates(&rules, request, &Environment)?;
+    let found = candidates(&rules, request, &SOURCES)?;
     Ok(found.into_iter().map(|c| c.key).collect())
 }
 
@@ -154,7 +156,7 @@ fn tails() {
             ..Request::default()
         };
         let rule = KeyRule::parse(rule).unwrap();
-        let found = candidates(&[rule], &request, &Environment).unwrap();
+        let found = candidates(&[rule], &request, &SOURCES).unwrap();
         assert_eq!(found[0].tail.as_deref(), Some(*tail), "{path} {scope:?}");
     }
 }
@@ -168,7 +170,8 @@ fn bad_rules() {
         (&["host:x"], "unknown source"),
         (&["query"], "use query:NAME"),
         (&["cookie:"], "use cookie:NAME"),
-        (&["session:current"], "session: comes with WsRouteSession"),
+        (&["session"], "use session:CLAIM"),
+        (&["session:"], "use session:CLAIM"),
         (&["host", "("], "bad REGEX"),
         (&["host", r"(a)\1"], "bad REGEX"),
         (&["host", "a", "$1"], "$1 in \"$1\" has no group"),

@@ -103,6 +103,11 @@ impl Template {
         Ok(template)
     }
 
+    /// Its path is made of the request's, by `{path}` or `{tail}`.
+    pub fn follows_the_request(&self) -> bool {
+        self.path.as_ref().is_some_and(PathTemplate::follows_the_request)
+    }
+
     /// There is no `{key}` at all: the target is what the administrator wrote.
     pub fn literal(&self) -> bool {
         let in_address = match &self.address {
@@ -174,6 +179,11 @@ impl PathTemplate {
         };
         template.expand(Some("a"), "/", None).map_err(|e| format!("{text:?}: {e}"))?;
         Ok(template)
+    }
+
+    /// It is made of the request's path, by `{path}` or `{tail}`.
+    pub fn follows_the_request(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Path | Part::Tail))
     }
 
     /// The path for one request, percent-encoded, beginning with `/`; for the parameters see

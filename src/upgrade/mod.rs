@@ -5,6 +5,7 @@ pub mod accept;
 pub mod close;
 pub mod detect;
 pub mod frame;
+pub mod path;
 pub mod request;
 
 pub use accept::accept;

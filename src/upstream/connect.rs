@@ -102,7 +102,11 @@ async fn tcp(
 /// block.
 static LOOKUPS: Semaphore = Semaphore::const_new(32);
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamError> {
+/// The addresses of `host`, IPv4 ones in their own form. A literal needs no lookup.
+///
+/// # Errors
+/// `Resolve`
+pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamError> {
     let failed = |source| UpstreamError::Resolve { peer: host_port(host, port), source };
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip.to_canonical(), port)]);
@@ -253,7 +257,7 @@ mod tests {
     async fn refused_port() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let e = error(&tcp_address("127.0.0.1", port), &anything).await;
-        assert!(e.refused() && e.connect_failed(), "{e}");
+        assert!(matches!(e, UpstreamError::Refused { .. }) && e.connect_failed(), "{e}");
         assert_eq!(
             e.to_string(),
             format!("upstream-refused: 127.0.0.1:{port}: connection refused")
@@ -311,7 +315,10 @@ mod tests {
     async fn unix_sockets() {
         let dir = tempfile::tempdir().unwrap();
         let yes = dir.path().join("yes.sock");
-        assert!(error(&Address::Unix(yes.clone()), &Sockets).await.refused());
+        assert!(matches!(
+            error(&Address::Unix(yes.clone()), &Sockets).await,
+            UpstreamError::Refused { .. }
+        ));
         let _listener = UnixListener::bind(&yes).unwrap();
         let connected = connect(&Address::Unix(yes.clone()), None, &Sockets).await.unwrap();
         assert_eq!(connected.peer, yes.display().to_string());

@@ -51,6 +51,13 @@ impl Lines {
         self.set(name, joined);
     }
 
+    /// Each name once, the values of several lines as one list.
+    pub fn into_single(mut self) -> Vec<(String, Option<Vec<u8>>)> {
+        let names: Vec<String> = self.0.iter().map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.join(name, b", "));
+        self.0.into_iter().map(|(name, value)| (name, Some(value))).collect()
+    }
+
     /// The whole head of a GET request.
     ///
     /// # Errors

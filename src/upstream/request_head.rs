@@ -48,6 +48,52 @@ pub fn build(
     Ok(RequestHead { bytes: lines.write(&uri(target, request)?)?, offer })
 }
 
+/// What mod_proxy needs to know to send a plain HTTP request of the client's to an upstream.
+#[derive(Debug)]
+pub struct HttpHead {
+    /// For the Host header.
+    pub host: String,
+    /// The request target: path and query.
+    pub uri: String,
+    /// Headers that replace the client's of the same name; `None`: without it.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// The head of a plain HTTP request: as [`build`], for mod_proxy, which adds X-Forwarded-For and
+/// X-Forwarded-Host itself and drops what is hop-by-hop.
+///
+/// # Errors
+/// Says what cannot be sent.
+pub fn plain_http(
+    target: &Target,
+    request: &Request,
+    policy: &UpstreamPolicy,
+    extras: &Extras,
+) -> Result<HttpHead, String> {
+    let mut lines = Lines::default();
+    for name in ["Host", "Origin", "Cookie"] {
+        request.header_lines(name).for_each(|value| lines.push(name, value));
+    }
+    lines.join("Cookie", b"; ");
+    // A page that is fetched without an Origin shall not get one.
+    let has_origin = lines.values("Origin").next().is_some();
+    host_and_origin(&mut lines, target, request, policy);
+    if !has_origin {
+        lines.remove("Origin");
+    }
+    lines.set("X-Forwarded-Proto", if request.https { "https" } else { "http" });
+    add_extras(&mut lines, extras)?;
+    let uri = uri(target, request)?;
+    lines.write(&uri)?;
+    let host = lines.values("Host").next().map(|host| String::from_utf8_lossy(host).into_owned());
+    lines.remove("Host");
+    let mut headers = lines.into_single();
+    if request.header("Cookie").is_none() {
+        headers.push(("Cookie".into(), None));
+    }
+    Ok(HttpHead { host: host.unwrap_or_default(), uri, headers })
+}
+
 fn client_lines(request: &Request) -> Lines {
     let named = items(request.header_lines("Connection"));
     let keep = |name: &str| {

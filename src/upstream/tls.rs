@@ -110,7 +110,11 @@ impl TlsSettings {
         TlsSettings { authorities, identity, ..Default::default() }
     }
 
-    fn config(&self, verify: bool) -> Result<Arc<ClientConfig>, String> {
+    /// What rustls works with; made at the first call. `verify`: judge the certificate.
+    ///
+    /// # Errors
+    /// The system has no CAs, or certificate and key do not belong together.
+    pub fn config(&self, verify: bool) -> Result<Arc<ClientConfig>, String> {
         let slot = if verify { &self.verified } else { &self.unverified };
         slot.get_or_init(|| self.build(verify).map(Arc::new)).clone()
     }

@@ -15,6 +15,8 @@
 
 mod behaviours;
 mod client;
+#[allow(dead_code, reason = "also used by the tests of the crate")]
+pub mod databases;
 mod httpd;
 mod io;
 mod log;

@@ -174,6 +174,11 @@ impl Upstream {
         format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.address)
     }
 
+    /// The last request it has seen.
+    pub fn last_seen(&self) -> Seen {
+        self.state.seen.lock().expect("seen").last().cloned().expect("a request")
+    }
+
     /// The `n`th request it has seen (from 0); waits for it.
     pub async fn seen(&self, n: usize) -> Seen {
         let there = || self.state.seen.lock().expect("seen").len() > n;

@@ -23,6 +23,7 @@ mod malformed_upgrades_get_the_reason;
 mod mod_proxy_still_serves_the_rest;
 mod only_the_owner_gets_in;
 mod plain_http_is_untouched;
+mod plain_http_reaches_the_same_container;
 mod shrink_disturbs_nobody;
 mod slow_readers_stop_the_other_side;
 mod stop_sends_going_away;

@@ -1,21 +1,20 @@
 //! One `WsRouteResolver` directive: pure data, parsed while httpd reads its configuration. What
 //! it describes is built in the child.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bind::BoundQuery;
-use super::file::FileResolver;
-use super::sql::SqlResolver;
+use super::Resolver;
+use super::docker::{DockerConfig, DockerResolver};
+use super::file::{FileConfig, FileResolver};
+use super::http::{HttpConfig, HttpResolver};
+use super::redis::{RedisConfig, RedisResolver};
+use super::sql::SqlConfig;
 use crate::route::cache::CachedResolver;
 use crate::route::units::duration;
 
-/// The path a locator may have, as the error text says it.
-const ABSOLUTE: &str = "use an absolute path";
-
 /// A resolver as configured: NAME TYPE LOCATOR [option=value...].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ResolverConfig {
     /// What `WsRoute` calls it.
     pub name: String,
@@ -26,22 +25,18 @@ pub struct ResolverConfig {
 }
 
 /// The type of a resolver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Kind {
     /// `file PATH`
-    File {
-        /// The text file, absolute.
-        path: PathBuf,
-    },
-    /// `sql sqlite:PATH query="..." [pool=N]`
-    Sql {
-        /// The database file, absolute.
-        path: PathBuf,
-        /// The query with its binds.
-        query: BoundQuery,
-        /// Connections in each child at most.
-        pool: u32,
-    },
+    File(FileConfig),
+    /// `http URL`
+    Http(HttpConfig),
+    /// `redis URL`
+    Redis(RedisConfig),
+    /// `docker ENGINE`
+    Docker(DockerConfig),
+    /// `sql LOCATOR query="..." [option=value...]`
+    Sql(SqlConfig),
 }
 
 /// `ttl= negative= stale= timeout=`, which every resolver takes.
@@ -83,21 +78,24 @@ impl ResolverConfig {
         };
         let mut times = Times::default();
         let mut rest = Vec::new();
-        for option in options {
-            let (key, value) = option
-                .split_once('=')
-                .ok_or_else(|| format!("{option:?} is no option, use option=value"))?;
+        for (at, option) in options.iter().enumerate() {
+            // It may be the second half of a secret: no quoting.
+            let (key, value) = option.split_once('=').ok_or_else(|| {
+                format!("option {} has no =, use option=value or option=\"two words\"", at + 1)
+            })?;
             if !times.set(key, value)? {
                 rest.push((key, value));
             }
         }
         let kind = match kind.to_ascii_lowercase().as_str() {
-            "file" => parse_file(locator, &rest)?,
-            "sql" => parse_sql(locator, &rest)?,
-            "http" | "redis" | "docker" => {
-                return Err(format!("type {kind} comes with a later version, use file or sql"));
+            "file" => Kind::File(FileConfig::parse(locator, &rest)?),
+            "sql" => Kind::Sql(SqlConfig::parse(locator, &rest)?),
+            "http" => Kind::Http(HttpConfig::parse(locator, &rest)?),
+            "redis" => Kind::Redis(RedisConfig::parse(locator, &rest)?),
+            "docker" => Kind::Docker(DockerConfig::parse(locator, &rest)?),
+            _ => {
+                return Err(format!("unknown type {kind:?}, use file, sql, http, redis or docker"));
             }
-            _ => return Err(format!("unknown type {kind:?}, use file or sql")),
         };
         Ok(ResolverConfig { name: name.to_owned(), kind, times })
     }
@@ -105,12 +103,12 @@ impl ResolverConfig {
     /// Makes the resolver with its cache. Call it in the child, inside the tokio runtime; nothing
     /// is opened before the first question.
     pub fn build(&self) -> Arc<CachedResolver> {
-        let resolver: Arc<dyn super::Resolver> = match &self.kind {
-            Kind::File { path } => Arc::new(FileResolver::new(path.clone())),
-            Kind::Sql { path, query, pool } => {
-                let wait = self.times.timeout.unwrap_or(Duration::from_secs(30));
-                Arc::new(SqlResolver::new(path.clone(), query.clone(), *pool, wait))
-            }
+        let resolver: Arc<dyn Resolver> = match &self.kind {
+            Kind::File(config) => Arc::new(FileResolver::new(config.clone())),
+            Kind::Http(config) => Arc::new(HttpResolver::new(config.clone())),
+            Kind::Redis(config) => Arc::new(RedisResolver::new(config.clone())),
+            Kind::Docker(config) => Arc::new(DockerResolver::new(config.clone())),
+            Kind::Sql(config) => config.build(self.times.timeout),
         };
         Arc::new(CachedResolver::new(&self.name, resolver, self.times.clone()))
     }
@@ -142,64 +140,16 @@ pub(crate) fn is_resolver_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-fn parse_file(locator: &str, options: &[(&str, &str)]) -> Result<Kind, String> {
-    if let Some((option, _)) = options.first() {
-        return Err(format!("unknown option {option:?}, use ttl, negative, stale or timeout"));
-    }
-    match locator.starts_with('/') {
-        true => Ok(Kind::File { path: locator.into() }),
-        false => Err(format!("file {locator:?} is relative, {ABSOLUTE}")),
-    }
-}
-
-fn parse_sql(locator: &str, options: &[(&str, &str)]) -> Result<Kind, String> {
-    let path = sqlite_path(locator)?;
-    let (mut query, mut pool) = (None, 4);
-    for &(option, value) in options {
-        match option {
-            "query" => query = Some(BoundQuery::parse(value)?),
-            "pool" => {
-                let number = value.parse().ok().filter(|n| (1..=1000).contains(n));
-                pool = number.ok_or_else(|| format!("pool={value:?}, use 1 to 1000"))?;
-            }
-            _ => {
-                return Err(format!(
-                    "unknown option {option:?}, use query, pool, ttl, negative, stale or timeout"
-                ));
-            }
-        }
-    }
-    let query = query.ok_or("no query, use query=\"SELECT host, port FROM ... = :key\"")?;
-    Ok(Kind::Sql { path, query, pool })
-}
-
-fn sqlite_path(locator: &str) -> Result<PathBuf, String> {
-    let Some((scheme, path)) = locator.split_once(':') else {
-        return Err(format!("{locator:?} is no database, use sqlite:/absolute/path"));
-    };
-    match scheme.to_ascii_lowercase().as_str() {
-        "sqlite" => {}
-        "postgres" | "postgresql" | "mysql" | "mariadb" => {
-            return Err(format!("{scheme}: comes with a later version, use sqlite:PATH"));
-        }
-        // The locator may hold a password: only the scheme is shown.
-        _ => return Err(format!("unknown database {scheme:?}, use sqlite:/absolute/path")),
-    }
-    let path = if path.starts_with("///") { &path[2..] } else { path };
-    match path.starts_with('/') && !path.starts_with("//") {
-        true => Ok(path.into()),
-        false => Err(format!("database {locator:?} is relative, {ABSOLUTE}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     #[test]
     fn resolvers() {
         let file = ResolverConfig::parse("d", &["file", "/etc/d.txt"]).unwrap();
-        assert_eq!(file.kind, Kind::File { path: "/etc/d.txt".into() });
+        let Kind::File(config) = file.kind else { panic!("{:?}", file.kind) };
+        assert_eq!(config.path, PathBuf::from("/etc/d.txt"));
         assert_eq!(file.times, Times::default());
 
         let query = "query=SELECT host, port FROM d WHERE name = :key";
@@ -208,9 +158,12 @@ mod tests {
         assert_eq!(sql.times.ttl, Duration::from_secs(5));
         assert_eq!(sql.times.negative, Duration::ZERO);
         assert_eq!(sql.times.timeout, Some(Duration::from_millis(500)));
-        let Kind::Sql { path, query, pool } = sql.kind else { panic!("{:?}", sql.kind) };
-        assert_eq!((path, pool), (PathBuf::from("/d.db"), 4));
-        assert_eq!(query.sql, "SELECT host, port FROM d WHERE name = ?1");
+        assert!(matches!(sql.kind, Kind::Sql(_)));
+
+        let kind = |args: &[&str]| ResolverConfig::parse("d", args).unwrap().kind;
+        assert!(matches!(kind(&["http", "http://h/{key}"]), Kind::Http(_)));
+        assert!(matches!(kind(&["Redis", "redis://h", "ttl=1"]), Kind::Redis(_)));
+        assert!(matches!(kind(&["docker", "unix:/d", "label=a"]), Kind::Docker(_)));
 
         let off = ResolverConfig::parse("d", &["FILE", "/d", "timeout=off", "stale=1h"]).unwrap();
         assert_eq!(off.times.timeout, None);
@@ -233,29 +186,22 @@ mod tests {
 
     #[test]
     fn bad_resolvers() {
-        let q = "query=:key";
         let table: &[(&str, &[&str], &str)] = &[
             ("", &["file", "/d"], "bad resolver name"),
             ("off", &["file", "/d"], "bad resolver name"),
             ("a b", &["file", "/d"], "bad resolver name"),
             ("d", &["file"], "too few arguments"),
             ("d", &[], "too few arguments"),
-            ("d", &["ldap", "/d"], "unknown type \"ldap\", use file or sql"),
-            ("d", &["redis", "redis://h"], "comes with a later version"),
+            ("d", &["ldap", "/d"], "unknown type \"ldap\", use file, sql, http, redis or docker"),
+            ("d", &["http", "ftp://h"], "use http://"),
+            ("d", &["redis", "h"], "use redis://"),
+            ("d", &["docker", "unix:/d"], "use label=NAME"),
             ("d", &["file", "d.txt"], "use an absolute path"),
             ("d", &["file", "/d", "query=x"], "unknown option \"query\", use ttl"),
-            ("d", &["file", "/d", "ttl"], "\"ttl\" is no option"),
+            ("d", &["file", "/d", "ttl"], "option 1 has no =, use option=value"),
+            ("d", &["http", "http://h/{key}", "header=X:", "hunter2"], "option 2 has no ="),
             ("d", &["file", "/d", "ttl=x"], "ttl=\"x\" is no time, use 500ms"),
             ("d", &["sql", "sqlite:/d"], "no query, use query="),
-            ("d", &["sql", "sqlite:d", q], "use an absolute path"),
-            ("d", &["sql", "sqlite://d", q], "use an absolute path"),
-            ("d", &["sql", "/d", q], "use sqlite:"),
-            ("d", &["sql", "postgres://u:p@h/d", q], "postgres: comes with a later version"),
-            ("d", &["sql", "mysql://h", q], "comes with a later version"),
-            ("d", &["sql", "oracle:p", q], "unknown database \"oracle\""),
-            ("d", &["sql", "sqlite:/d", "query=:x"], "unknown bind :x"),
-            ("d", &["sql", "sqlite:/d", q, "pool=0"], "use 1 to 1000"),
-            ("d", &["sql", "sqlite:/d", q, "size=1"], "unknown option \"size\", use query"),
         ];
         for (name, args, text) in table {
             let error = ResolverConfig::parse(name, args).unwrap_err();

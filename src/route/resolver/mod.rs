@@ -3,8 +3,10 @@
 //! A [`Resolver`] answers one question, `resolve(query)`; one file for each kind. Everything else
 //! (cache, deadline, one flight for each key) is in [`super::cache`], for all of them alike.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -13,14 +15,26 @@ use super::key::scope_tail;
 use crate::upgrade::Request;
 
 pub mod bind;
+mod cause;
 pub mod config;
+mod dial;
+pub mod docker;
 pub mod file;
+pub mod http;
+mod json;
+mod pattern;
+mod per_runtime;
+pub mod redis;
+mod secret;
 pub mod sql;
+#[cfg(test)]
+mod testing;
+mod trust;
 
 pub use config::ResolverConfig;
 
 /// What a resolver is asked, and may bind. Owned.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Query {
     /// The key.
     pub key: String,
@@ -32,6 +46,33 @@ pub struct Query {
     pub path: String,
     /// The client's address.
     pub client: String,
+    /// The request's header lines.
+    pub headers: Headers,
+}
+
+/// The header lines of a request, for a resolver that sends some of them along. Cheap to clone;
+/// `Debug` masks the values.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Headers(Arc<[(String, Vec<u8>)]>);
+
+impl Headers {
+    /// The values of all lines of the header `name` (any case), in order.
+    pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.0.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_slice())
+    }
+}
+
+impl From<&[(String, Vec<u8>)]> for Headers {
+    fn from(lines: &[(String, Vec<u8>)]) -> Headers {
+        Headers(lines.into())
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| (name, "MASKED"))).finish()
+    }
 }
 
 /// What a decision needs to know about a request besides its keys. Owned.
@@ -49,6 +90,8 @@ pub struct Facts {
     pub tail: String,
     /// The client's address.
     pub client: String,
+    /// The request's header lines.
+    pub headers: Headers,
 }
 
 impl Facts {
@@ -61,6 +104,7 @@ impl Facts {
             raw_path: request.raw_path.clone(),
             tail: scope_tail(request),
             client: request.client.to_string(),
+            headers: request.headers.as_slice().into(),
         }
     }
 
@@ -72,6 +116,7 @@ impl Facts {
             host: self.host.clone(),
             path: self.path.clone(),
             client: self.client.clone(),
+            headers: self.headers.clone(),
         }
     }
 }

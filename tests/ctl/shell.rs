@@ -1,0 +1,31 @@
+//! What shells and man want.
+
+use crate::run::wsroutectl;
+
+#[test]
+fn completions_name_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let said = wsroutectl(&["completions", shell]);
+        assert_eq!(said.code, 0, "{shell}: {}", said.err);
+        for word in ["wsroutectl", "resolve", "lint", "sessions"] {
+            assert!(said.out.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(wsroutectl(&["completions", "tcsh"]).code, 2);
+}
+
+#[test]
+fn the_man_page_has_every_verb_and_option() {
+    let said = wsroutectl(&["man"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    for word in [".TH", "THE VERB RESOLVE", "THE VERB LINT", "sessions", "Exit code", "SEE ALSO"] {
+        assert!(said.out.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_2() {
+    for args in [&[] as &[&str], &["mend"], &["resolve"], &["lint", "--sessions", "many"]] {
+        assert_eq!(wsroutectl(args).code, 2, "{args:?}");
+    }
+}
