@@ -10,7 +10,8 @@ use crate::route::{
 };
 use crate::upgrade::Request;
 use crate::upstream::{
-    self, Answered, Deadlines, Extras, Opened, Reached, Switched, UpstreamError, UpstreamPolicy,
+    self, Address, Answered, Deadlines, Extras, Opened, Reached, Switched, UpstreamError,
+    UpstreamPolicy,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -110,10 +111,32 @@ pub async fn reach(plan: &Plan) -> Report<Reached> {
 pub async fn locate(plan: &Plan) -> Report<()> {
     let mut steps = Vec::new();
     let (result, decision) = match decide(plan, &Facts::of(&plan.request), &mut steps).await {
-        Ok(decision) => (Ok(()), Some(decision)),
+        Ok(decision) => {
+            (may_connect(&decision, &plan.allow).await.map_err(Denied::from), Some(decision))
+        }
         Err(refusal) => (Err(refusal.into()), None),
     };
     Report { result, decision, steps, warnings: plan.resolvers.warnings() }
+}
+
+/// For somebody else who will connect, and will not ask again: every address behind the decision's
+/// target is covered by `allow`.
+///
+/// # Errors
+/// `Resolve`, `NotAllowed`
+pub async fn may_connect(decision: &Decision, allow: &AllowList) -> Result<(), UpstreamError> {
+    let permit = Permit { allow, literal: decision.literal };
+    let allowed = match &decision.target.address {
+        Address::Unix(path) => upstream::Permit::unix(&permit, path),
+        Address::Tcp { host, port } => {
+            let found = upstream::connect::resolve(host, *port).await?;
+            found.iter().all(|address| upstream::Permit::address(&permit, host, *address))
+        }
+    };
+    match allowed {
+        true => Ok(()),
+        false => Err(UpstreamError::NotAllowed { peer: decision.target.to_string() }),
+    }
 }
 
 async fn run<A: Attempt>(plan: &Plan) -> Report<A::Done> {

@@ -9,8 +9,9 @@ use crate::httpd::log::{self, Level};
 use crate::httpd::pool;
 use crate::httpd::request::RequestRef;
 use crate::route::{self, Ask, Candidate, Expressions, Facts, Route};
+use crate::tunnel;
 use crate::upstream::Address;
-use crate::upstream::connect::{host_port, resolve};
+use crate::upstream::connect::host_port;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use tokio::sync::oneshot;
@@ -84,22 +85,19 @@ fn value(request: &RequestRef, text: &str) -> Result<String, String> {
         };
         let decided = route::decide(ask, &mut Vec::new()).await;
         let _ = said.send(match decided {
-            Ok(decision) => address(&decision.target.address, &allow).await,
+            Ok(decision) => match tunnel::may_connect(&decision, &allow).await {
+                Ok(()) => host_and_port(&decision.target.address),
+                Err(error) => Err(error.to_string()),
+            },
             Err(refusal) => Err(refusal.to_string()),
         });
     }));
     answer.blocking_recv().map_err(|_| "the server stops".to_owned())?
 }
 
-/// `host:port`, if `WsRouteAllow` lets every address behind it be connected to: mod_proxy will
-/// not ask again.
-async fn address(address: &Address, allow: &route::AllowList) -> Result<String, String> {
-    let Address::Tcp { host, port } = address else {
-        return Err("a Unix socket has no host:port".into());
-    };
-    let found = resolve(host, *port).await.map_err(|e| e.to_string())?;
-    match found.iter().find(|address| !allow.permits(host, **address)) {
-        None => Ok(host_port(host, *port)),
-        Some(address) => Err(format!("{host}: {address} is not covered by WsRouteAllow")),
+fn host_and_port(address: &Address) -> Result<String, String> {
+    match address {
+        Address::Tcp { host, port } => Ok(host_port(host, *port)),
+        Address::Unix(_) => Err("a Unix socket has no host:port".into()),
     }
 }

@@ -159,6 +159,9 @@ async fn rules_of_ones_own_read_the_environment() {
     let httpd = Httpd::with(conf).file("routes", routes).start().await;
     assert_eq!(httpd.client().get("/desktop/alice/x").await.text(), "alice GET /x HTTP/1.1");
     assert_eq!(httpd.client().get("/desktop/nobody/x").await.status, 404);
+    std::fs::write(httpd.root().join("routes"), "far 8.8.8.8:80\n").expect("the file");
+    assert_eq!(httpd.client().get("/desktop/far/x").await.status, 403);
+    httpd.log().allow("upstream-not-allowed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
