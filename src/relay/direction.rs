@@ -58,7 +58,9 @@ pub(super) struct Direction {
 
 impl Direction {
     /// Begins with bytes that were read from the source before.
-    pub fn new(early: Vec<u8>) -> Direction {
+    pub fn new(mut early: Vec<u8>) -> Direction {
+        // Often there are none, in a buffer that would stay for as long as nothing passes.
+        early.shrink_to_fit();
         let mut frames = FrameCursor::default();
         frames.advance(&early);
         Direction {

@@ -29,8 +29,8 @@ pub struct CachedResolver {
     times: Times,
     cache: Cache<CacheKey, Arc<Entry>>,
     serials: AtomicU64,
-    /// Which container (`id`) was last said to be at a target, and for which question.
-    tenants: Mutex<HashMap<Target, (String, CacheKey)>>,
+    /// Which container was last said to be at a target.
+    tenants: Mutex<HashMap<Target, Tenant>>,
 }
 
 /// What came of a question.
@@ -40,6 +40,12 @@ pub struct Lookup {
     pub answer: Option<Answer>,
     /// The answer is an earlier one, because the resolver failed in this way.
     pub stale: Option<ResolveError>,
+}
+
+/// The container at a target, by its `id`, and the questions whose answers said so.
+struct Tenant {
+    id: String,
+    questions: Vec<CacheKey>,
 }
 
 /// What the cache knows about a key.
@@ -123,25 +129,33 @@ impl CachedResolver {
             }
             None => resolution.await,
         };
-        if let Ok(Some(answer)) = &result
-            && let Some(former) = self.note_tenant(&key, answer)
-        {
-            self.cache.invalidate(&former).await;
+        if let Ok(Some(answer)) = &result {
+            for former in self.note_tenant(&key, answer) {
+                self.cache.invalidate(&former).await;
+            }
         }
         Arc::new(self.entry(result, last))
     }
 
     /// Ports are used again: where another container moves in, what is known about the former one
-    /// is out of date. Gives the question to forget.
-    fn note_tenant(&self, key: &CacheKey, answer: &Answer) -> Option<CacheKey> {
-        let (target, id) = (answer.target.as_ref()?, answer.id.as_ref()?);
+    /// is out of date. Gives the questions to forget.
+    fn note_tenant(&self, key: &CacheKey, answer: &Answer) -> Vec<CacheKey> {
+        let (Some(target), Some(id)) = (&answer.target, &answer.id) else { return Vec::new() };
         let place = Target { path: None, ..target.clone() };
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if tenants.len() as u64 >= KEYS_MAX {
             tenants.clear();
         }
-        let (former_id, former) = tenants.insert(place, (id.clone(), key.clone()))?;
-        (former_id != *id && former != *key).then_some(former)
+        let newcomer = || Tenant { id: id.clone(), questions: Vec::new() };
+        let tenant = tenants.entry(place).or_insert_with(newcomer);
+        let former = match tenant.id == *id {
+            true => Vec::new(),
+            false => std::mem::replace(tenant, newcomer()).questions,
+        };
+        if !tenant.questions.contains(key) {
+            tenant.questions.push(key.clone());
+        }
+        former.into_iter().filter(|question| question != key).collect()
     }
 
     /// Judges a result.

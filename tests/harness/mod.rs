@@ -17,6 +17,8 @@ mod behaviours;
 mod client;
 #[allow(dead_code, reason = "also used by the tests of the crate")]
 pub mod databases;
+#[allow(dead_code, reason = "also used by the tests of the crate")]
+pub mod http_server;
 mod httpd;
 mod io;
 mod log;
