@@ -137,7 +137,7 @@ impl Setup {
         self.limits(&lines)
     }
 
-    /// Lines outside of any virtual host.
+    /// Lines outside of any virtual host. `${TLS_PORT}` is for one of their own, without [`Setup::tls`].
     pub fn global(mut self, lines: &str) -> Setup {
         self.global += lines;
         self.global.push('\n');
@@ -228,7 +228,7 @@ impl Setup {
         let [port, tls_port, status] = ports;
         let modules = std::env::var("HTTPD_MODULES");
         let modules = modules.unwrap_or_else(|_| "/usr/lib/apache2/modules".into());
-        let mut text = format!("Define ROOT \"{}\"\n", root.display());
+        let mut text = format!("Define ROOT \"{}\"\nDefine TLS_PORT {tls_port}\n", root.display());
         for module in [self.mpm.module()].iter().chain(MODULES).chain(&self.modules) {
             text += &format!("LoadModule {module}_module \"{modules}/mod_{module}.so\"\n");
         }

@@ -18,6 +18,8 @@ mod client;
 #[allow(dead_code, reason = "also used by the tests of the crate")]
 pub mod databases;
 #[allow(dead_code, reason = "also used by the tests of the crate")]
+pub mod docker_api;
+#[allow(dead_code, reason = "also used by the tests of the crate")]
 pub mod http_server;
 mod httpd;
 mod io;

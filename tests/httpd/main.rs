@@ -14,6 +14,7 @@ mod bulk_is_byte_exact;
 mod configtest_and_double_load_work;
 mod descriptors_return;
 mod early_bytes_survive;
+mod examples_work;
 mod foreign_origins_are_refused;
 mod graceful_restart_drains;
 mod graceful_stop;

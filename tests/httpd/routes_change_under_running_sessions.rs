@@ -11,7 +11,8 @@ fn sessions() -> usize {
     match Mpm::of_this_run() {
         Mpm::Event => 500,
         Mpm::Worker => 300,
-        Mpm::Prefork => 100,
+        // Each process has a pool of its own, and PostgreSQL 100 connections.
+        Mpm::Prefork => 30,
     }
 }
 
