@@ -162,6 +162,11 @@ async fn connected(
     deadlines: Deadlines,
     permit: &dyn Permit,
 ) -> Result<(Reached, Clock), UpstreamError> {
+    if extras.pin.is_some() && !target.tls {
+        // Whoever listens there now could not be told from the container that is meant.
+        let reason = "the answer has a pin, but ws:// shows no certificate: use wss".into();
+        return Err(UpstreamError::Tls { peer: target.to_string(), reason });
+    }
     let connected = connect::connect(&target.address, deadlines.connect, permit).await?;
     let peer = connected.peer.clone();
     let clock = Clock::start(deadlines.handshake);

@@ -3,7 +3,7 @@
 
 use crate::harness::http_server::{HttpServer, Then, answer};
 use crate::harness::*;
-use crate::never_the_wrong_container::one_child;
+use crate::never_the_wrong_container::start_with_one_child;
 use futures_util::future::join_all;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,9 +22,7 @@ async fn start(api: &HttpServer) -> Httpd {
         "WsRouteResolver desktops http http://{}/{{key}} ttl=1min timeout=5s\n",
         api.address()
     ) + &location("/ws", "WsRoute desktops\nWsRouteKey query:k");
-    let httpd = one_child(Httpd::with(conf)).start().await;
-    httpd.log().allow("AsyncRequestWorkerFactor");
-    httpd
+    start_with_one_child(Httpd::with(conf)).await
 }
 
 fn can_ask_at_once() -> bool {

@@ -11,8 +11,8 @@ fn sessions() -> usize {
     match Mpm::of_this_run() {
         Mpm::Event => 500,
         Mpm::Worker => 300,
-        // Each process has a pool of its own, and PostgreSQL 100 connections.
-        Mpm::Prefork => 30,
+        // Each process has a connection to the database, which takes a hundred.
+        Mpm::Prefork => 40,
     }
 }
 
