@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::resolver::config::Times;
 use super::resolver::{Query, ResolveError, Resolver};
-use crate::upstream::Target;
+use crate::upstream::target::Address;
 
 /// How many keys one resolver's cache holds.
 const KEYS_MAX: u64 = 10_000;
@@ -29,8 +29,8 @@ pub struct CachedResolver {
     times: Times,
     cache: Cache<CacheKey, Arc<Entry>>,
     serials: AtomicU64,
-    /// Which container was last said to be at a target.
-    tenants: Mutex<HashMap<Target, Tenant>>,
+    /// Which container (`id`) was last said to be at an address, and the serial of that answer.
+    tenants: Mutex<HashMap<Address, (String, u64)>>,
 }
 
 /// What came of a question.
@@ -40,12 +40,6 @@ pub struct Lookup {
     pub answer: Option<Answer>,
     /// The answer is an earlier one, because the resolver failed in this way.
     pub stale: Option<ResolveError>,
-}
-
-/// The container at a target, by its `id`, and the questions whose answers said so.
-struct Tenant {
-    id: String,
-    questions: Vec<CacheKey>,
 }
 
 /// What the cache knows about a key.
@@ -87,15 +81,15 @@ impl CachedResolver {
     /// What the resolver says, or [`ResolveError::Late`], if no stale answer may stand in.
     pub async fn resolve(&self, query: &Query) -> Result<Lookup, ResolveError> {
         let key = self.resolver.cache_key(query);
+        let is_over = |e: &Arc<Entry>| {
+            Instant::now() >= e.fresh_until || e.answer().is_some_and(|a| self.has_moved_out(a))
+        };
         // Most often nothing is to be asked: a look is cheaper than a place in the queue.
-        if let Some(entry) = self.cache.get(&key).await.filter(|e| Instant::now() < e.fresh_until) {
+        if let Some(entry) = self.cache.get(&key).await.filter(|e| !is_over(e)) {
             return entry.outcome.clone();
         }
         let entry = self.cache.entry(key.clone());
-        let entry = entry
-            .or_insert_with_if(self.ask(key, query), |e| Instant::now() >= e.fresh_until)
-            .await
-            .into_value();
+        let entry = entry.or_insert_with_if(self.ask(key, query), is_over).await.into_value();
         entry.outcome.clone()
     }
 
@@ -105,7 +99,7 @@ impl CachedResolver {
     pub async fn forget(&self, query: &Query, failed: &Answer) {
         let key = self.resolver.cache_key(query);
         let drop_it = |entry: Option<moka::Entry<CacheKey, Arc<Entry>>>| {
-            let serial = entry.and_then(|e| e.value().serial());
+            let serial = entry.and_then(|e| e.value().answer().map(|a| a.serial));
             std::future::ready(match serial == Some(failed.serial) {
                 true => Op::Remove,
                 false => Op::Nop,
@@ -129,33 +123,31 @@ impl CachedResolver {
             }
             None => resolution.await,
         };
-        if let Ok(Some(answer)) = &result {
-            for former in self.note_tenant(&key, answer) {
-                self.cache.invalidate(&former).await;
-            }
-        }
         Arc::new(self.entry(result, last))
     }
 
-    /// Ports are used again: where another container moves in, what is known about the former one
-    /// is out of date. Gives the questions to forget.
-    fn note_tenant(&self, key: &CacheKey, answer: &Answer) -> Vec<CacheKey> {
-        let (Some(target), Some(id)) = (&answer.target, &answer.id) else { return Vec::new() };
-        let place = Target { path: None, ..target.clone() };
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Ports are used again: notes which container is said to be at its address now.
+    fn note_tenant(&self, answer: &Answer) {
+        let (Some(target), Some(id)) = (&answer.target, &answer.id) else { return };
+        let mut tenants = self.tenants();
         if tenants.len() as u64 >= KEYS_MAX {
+            // Without the notes nobody knows which answers are out of date.
             tenants.clear();
+            self.cache.invalidate_all();
         }
-        let newcomer = || Tenant { id: id.clone(), questions: Vec::new() };
-        let tenant = tenants.entry(place).or_insert_with(newcomer);
-        let former = match tenant.id == *id {
-            true => Vec::new(),
-            false => std::mem::replace(tenant, newcomer()).questions,
-        };
-        if !tenant.questions.contains(key) {
-            tenant.questions.push(key.clone());
-        }
-        former.into_iter().filter(|question| question != key).collect()
+        tenants.insert(target.address.clone(), (id.clone(), answer.serial));
+    }
+
+    /// A later answer says that another container is at the address of `answer`.
+    fn has_moved_out(&self, answer: &Answer) -> bool {
+        let (Some(target), Some(id)) = (&answer.target, &answer.id) else { return false };
+        let tenants = self.tenants();
+        let tenant = tenants.get(&target.address);
+        tenant.is_some_and(|(tenant, since)| tenant != id && *since > answer.serial)
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<Address, (String, u64)>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Judges a result.
@@ -169,6 +161,7 @@ impl CachedResolver {
         match result {
             Ok(Some(mut answer)) => {
                 answer.serial = self.serials.fetch_add(1, Ordering::Relaxed);
+                self.note_tenant(&answer);
                 let fresh = if answer.is_running() { ttl } else { ttl.min(negative) };
                 let last = Some((answer.clone(), now + ttl + stale));
                 let outcome = Ok(Lookup { answer: Some(answer), stale: None });
@@ -179,7 +172,9 @@ impl CachedResolver {
                 Entry { outcome, fresh_until: now + negative, last: None }
             }
             Err(error) => match last {
-                Some((answer, until)) if error.is_outage() && now < until => {
+                Some((answer, until))
+                    if error.is_outage() && now < until && !self.has_moved_out(&answer) =>
+                {
                     let lookup = Lookup { answer: Some(answer.clone()), stale: Some(error) };
                     let fresh_until = until.min(now + negative);
                     Entry { outcome: Ok(lookup), fresh_until, last: Some((answer, until)) }
@@ -191,8 +186,8 @@ impl CachedResolver {
 }
 
 impl Entry {
-    fn serial(&self) -> Option<u64> {
-        self.outcome.as_ref().ok()?.answer.as_ref().map(|a| a.serial)
+    fn answer(&self) -> Option<&Answer> {
+        self.outcome.as_ref().ok()?.answer.as_ref()
     }
 }
 
@@ -398,6 +393,17 @@ mod tests {
         assert_eq!(target(&d, "bob").await, some("ws://a:1"));
         assert_eq!(target(&d, "alice").await, some("ws://b:1"));
         assert_eq!(script.asked(), 3);
+        // All that is known of the former one is, and an outage does not bring it back.
+        let replies = [Ok(Some("a:1 one")), Ok(Some("a:1 one")), Ok(Some("a:1 two")), Err(down())];
+        let (script, d) = cached(&replies, 0);
+        for key in ["alice", "alice again", "bob"] {
+            assert_eq!(target(&d, key).await, some("ws://a:1"));
+        }
+        for key in ["alice", "alice again"] {
+            assert_eq!(target(&d, key).await, Err(down()));
+        }
+        assert_eq!(target(&d, "bob").await, some("ws://a:1"));
+        assert_eq!(script.asked(), 5);
         // The same container under two keys is no move.
         let (script, d) = cached(&[Ok(Some("a:1 one"))], 0);
         for key in ["alice", "bob", "alice", "bob"] {
