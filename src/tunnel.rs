@@ -45,7 +45,7 @@ pub struct Plan {
     /// `WsRouteTimeout boot=`: how long a container that starts is waited for.
     pub boot: Option<Duration>,
     /// Says whether the client has gone away; asked while a container boots.
-    pub client_is_gone: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    pub client_is_gone: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Why there is no tunnel. Nothing was sent to the client yet.
@@ -124,7 +124,7 @@ pub async fn locate(plan: &Plan) -> Report<()> {
 ///
 /// # Errors
 /// `Resolve`, `NotAllowed`
-pub async fn may_connect(decision: &Decision, allow: &AllowList) -> Result<(), UpstreamError> {
+async fn may_connect(decision: &Decision, allow: &AllowList) -> Result<(), UpstreamError> {
     let permit = Permit { allow, literal: decision.literal };
     let allowed = match &decision.target.address {
         Address::Unix(path) => upstream::Permit::unix(&permit, path),

@@ -7,7 +7,6 @@ use crate::ffi;
 use crate::httpd::connection;
 use crate::httpd::log::{self, Level, Level::Info};
 use crate::httpd::request::RequestRef;
-use crate::route::Refusal;
 use crate::tunnel::Denied;
 use crate::upgrade::Malformed;
 use crate::upstream::Answered;
@@ -27,12 +26,6 @@ pub enum Instead {
     Answered(Box<Answered>, Target),
     /// The child stops, or a panic (which has its own line).
     Unavailable,
-}
-
-impl From<Refusal> for Instead {
-    fn from(refusal: Refusal) -> Instead {
-        Instead::Denied(refusal.into())
-    }
 }
 
 impl Instead {

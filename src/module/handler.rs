@@ -119,26 +119,37 @@ pub fn plan(
     child: &Child,
     worker: &Handle,
 ) -> Result<Plan, Refusal> {
-    let expressions = ExpressionsOf { request, compiled: config.expressions() };
-    let scope = &config.scope;
     let mut candidates = candidates(request, config, &head)?;
     let mut remembered = None;
-    if scope.remember == Some(true) {
-        remembered = child.remember.read(&head, SystemTime::now());
-        child.remember.add_to(&mut candidates, &head, SystemTime::now());
+    if config.scope.remember == Some(true) {
+        remembered = child.remember.add_to(&mut candidates, &head, SystemTime::now());
         head.headers = remember::stripped(head.headers);
     }
+    Ok(Plan { remembered, ..plan_for(request, config, route, head, candidates, worker) })
+}
+
+/// The plan for keys that are known.
+pub fn plan_for(
+    request: &RequestRef,
+    config: &DirConfig,
+    route: &Arc<Route>,
+    head: Request,
+    candidates: Vec<Candidate>,
+    worker: &Handle,
+) -> Plan {
+    let expressions = ExpressionsOf { request, compiled: config.expressions() };
+    let scope = &config.scope;
     let owner = scope.owner.as_ref().map(|text| {
         expressions.evaluate(text).unwrap_or_else(|error| {
             log::request(Level::Err, request, || format!("WsRouteOwner: {error}"));
             String::new() // equals nothing
         })
     });
-    Ok(Plan {
+    Plan {
         request: head,
         route: route.clone(),
         candidates,
-        remembered,
+        remembered: None,
         resolvers: {
             let _runtime = worker.enter();
             config::of_server(request).resolvers_of(route)
@@ -149,8 +160,8 @@ pub fn plan(
         path: scope.path.clone(),
         deadlines: scope.deadlines(),
         boot: scope.boot(),
-        client_is_gone: Some(Box::new(connection::is_gone(request))),
-    })
+        client_is_gone: Box::new(connection::is_gone(request)),
+    }
 }
 
 /// The keys that the request's own rules find.

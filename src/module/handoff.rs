@@ -13,6 +13,7 @@ use super::finish::Details;
 use super::runtime::Ticket;
 use crate::httpd::connection::{self, Client};
 use crate::httpd::log::{self, Level};
+use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
 use crate::relay::{End, Terms};
 use crate::route::Decision;
@@ -66,13 +67,18 @@ pub fn log_report<T>(request: &RequestRef, mut report: Report<T>) -> Report<T> {
     for step in report.steps.drain(..) {
         log::request(Level::Debug, request, || step);
     }
-    for warning in report.warnings.drain(..) {
-        log::request(Level::Warning, request, || format!("resolver-warning: {warning}"));
-    }
+    log_warnings(request, &mut report);
     if let Some(decision) = &report.decision {
         name(request, decision);
     }
     report
+}
+
+/// What the resolvers complain about.
+pub fn log_warnings<T>(request: &RequestRef, report: &mut Report<T>) {
+    for warning in report.warnings.drain(..) {
+        log::request(Level::Warning, request, || format!("resolver-warning: {warning}"));
+    }
 }
 
 /// For logs and other modules.
@@ -84,6 +90,13 @@ fn name(request: &RequestRef, decision: &Decision) {
     if let Some(rule) = &decision.rule {
         request.set_env(c"WSROUTE_RULE", rule);
     }
+}
+
+/// A client's connection could not be taken out of httpd.
+pub fn log_failure(request: &RequestRef, error: &io::Error) {
+    // A child that stops at once closes the sockets that its workers have.
+    let level = if mpm::is_stopping() { Level::Info } else { Level::Err };
+    log::request(level, request, || format!("hand-off failed: {error}"));
 }
 
 impl Beginning {

@@ -2,12 +2,11 @@
 //! (whose request httpd cannot suspend), and for HTTP/2 streams, which mod_http2 owns.
 
 use super::finish::{self, Details};
-use super::handoff::{Beginning, conclude};
+use super::handoff::{Beginning, conclude, log_failure};
 use super::runtime::{Child, Ticket};
 use crate::ffi;
 use crate::httpd::connection;
 use crate::httpd::guard::guard_future;
-use crate::httpd::log::{self, Level};
 use crate::httpd::mpm::HeldSignals;
 use crate::httpd::request::RequestRef;
 use crate::httpd::{h2, mpm, pool};
@@ -24,14 +23,7 @@ use tokio::sync::oneshot;
 /// Asks, and serves the session to its end. The result is the handler's.
 pub fn serve(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Plan) -> c_int {
     park_handshake(request);
-    let (report, answer) = oneshot::channel();
-    let establishing = child.unless_stopped(async move { tunnel::establish(&plan).await });
-    worker.spawn(async move {
-        if let Some(done) = establishing.await {
-            let _ = report.send(done);
-        }
-    });
-    let report = answer.blocking_recv().ok();
+    let report = child.wait_for(&worker, async move { tunnel::establish(&plan).await });
     // From here on the child's exit waits for the session: it must not come in between.
     let signals = HeldSignals::hold();
     match conclude(request, report, Ticket::new(child.clone()), &worker) {
@@ -55,9 +47,7 @@ fn run(request: &RequestRef, session: Beginning, signals: Option<HeldSignals>) -
         false => park(request, session, signals),
     };
     served.unwrap_or_else(|error| {
-        // A child that stops at once closes the sockets that its workers have.
-        let level = if mpm::is_stopping() { Level::Info } else { Level::Err };
-        log::request(level, request, || format!("hand-off failed: {error}"));
+        log_failure(request, &error);
         connection::mark_closed(request);
         ffi::OK as c_int
     })

@@ -2,7 +2,7 @@
 //! the upstream connected to by the same rules; then mod_proxy speaks HTTP over that connection,
 //! which it reaches through a [`Bridge`].
 
-use super::answer::Instead;
+use super::answer::refuse;
 use super::config::{self, DirConfig};
 use super::handler;
 use super::handoff::log_report;
@@ -20,7 +20,7 @@ use std::ffi::c_int;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 
 /// What of a scope is needed, if it wants its plain HTTP routed in this way and this request is
 /// some.
@@ -40,38 +40,46 @@ pub fn is_for_a_container(request: &RequestRef) -> bool {
     })
 }
 
+/// A request that is to be routed.
+struct Routed<'r> {
+    config: &'r DirConfig,
+    child: Arc<Child>,
+    worker: Handle,
+    plan: Plan,
+}
+
+impl<'r> Routed<'r> {
+    /// The error is the hook's result: the request is not routed, or it is answered already.
+    fn new(request: &RequestRef<'r>, mode: HttpMode) -> Result<Routed<'r>, c_int> {
+        let (config, route) = wanted(request, mode).ok_or(ffi::DECLINED)?;
+        let child = runtime::child().ok_or(ffi::HTTP_SERVICE_UNAVAILABLE as c_int)?;
+        let worker = child.worker();
+        let head = request.snapshot(config.scope.location.as_deref());
+        let plan = handler::plan(request, config, route, head, &child, &worker)
+            .map_err(|refusal| refuse(request, &refusal.into()))?;
+        // A literal URL takes all there is; else there must be a key.
+        if !is_literal(&plan.route) && plan.candidates.is_empty() {
+            let text = || "plain HTTP without a key is not routed".into();
+            log::request(Level::Debug, request, text);
+            return Err(ffi::DECLINED);
+        }
+        Ok(Routed { config, child, worker, plan })
+    }
+}
+
 /// For the handler hook: prepares the request for mod_proxy, whose handler comes next, or answers.
 pub fn serve(request: &RequestRef) -> c_int {
-    let Some((config, route)) = wanted(request, HttpMode::On) else { return ffi::DECLINED };
-    let Some(child) = &runtime::child() else { return ffi::HTTP_SERVICE_UNAVAILABLE as c_int };
-    let worker = child.worker();
-    let head = request.snapshot(config.scope.location.as_deref());
-    let plan = match handler::plan(request, config, route, head, child, &worker) {
-        Ok(plan) => plan,
-        Err(refusal) => return Instead::from(refusal).answer(request, child, &worker),
+    let Routed { config, child, worker, plan } = match Routed::new(request, HttpMode::On) {
+        Ok(routed) => routed,
+        Err(result) => return result,
     };
-    if !is_ours(&plan) {
-        log::request(Level::Debug, request, || "plain HTTP without a key is not routed".into());
-        return ffi::DECLINED;
-    }
-    let (report, answer) = oneshot::channel();
-    let reaching = child.unless_stopped(async move {
-        let report = tunnel::reach(&plan).await;
-        (report, plan)
-    });
-    worker.spawn(async move {
-        if let Some(done) = reaching.await {
-            let _ = report.send(done);
-        }
-    });
-    let Ok((report, plan)) = answer.blocking_recv() else {
-        return Instead::Unavailable.answer(request, child, &worker);
-    };
+    let reached = child.wait_for(&worker, async move { (tunnel::reach(&plan).await, plan) });
+    let Some((report, plan)) = reached else { return ffi::HTTP_SERVICE_UNAVAILABLE as c_int };
     let Report { result, decision, .. } = log_report(request, report);
     match (result, decision) {
         (Ok(reached), Some(decision)) => {
             let _runtime = worker.enter();
-            match hand_to_mod_proxy(request, config, &plan, decision, reached, child) {
+            match hand_to_mod_proxy(request, config, &plan, decision, reached, &child) {
                 Ok(()) => ffi::DECLINED,
                 Err(error) => {
                     log::request(Level::Err, request, || format!("bridge to mod_proxy: {error}"));
@@ -81,14 +89,9 @@ pub fn serve(request: &RequestRef) -> c_int {
         }
         // A container that is gone must not take the portal's own pages along.
         (Err(Denied::Refused(Refusal::UnknownKey(_))), _) if only_hints(&plan) => ffi::DECLINED,
-        (Err(denied), _) => Instead::Denied(denied).answer(request, child, &worker),
+        (Err(denied), _) => refuse(request, &denied),
         (Ok(_), None) => unreachable!("nothing is reached without a decision"),
     }
-}
-
-/// A literal URL takes all there is; else there must be a key.
-fn is_ours(plan: &Plan) -> bool {
-    is_literal(&plan.route) || !plan.candidates.is_empty()
 }
 
 fn is_literal(route: &Route) -> bool {
@@ -152,24 +155,14 @@ fn remember(request: &RequestRef, plan: &Plan, decision: &Decision, child: &Chil
 /// For the fixups hook (`WsRouteHttp Env`): only says where the request belongs, for rules of
 /// mod_rewrite or a ProxyPass that the administrator writes.
 pub fn set_environment(request: &RequestRef) -> c_int {
-    let Some((config, route)) = wanted(request, HttpMode::Env) else { return ffi::DECLINED };
-    let Some(child) = &runtime::child() else { return ffi::HTTP_SERVICE_UNAVAILABLE as c_int };
-    let worker = child.worker();
-    let head = request.snapshot(config.scope.location.as_deref());
-    let plan = match handler::plan(request, config, route, head, child, &worker) {
-        Ok(plan) if is_ours(&plan) => plan,
-        Ok(_) => return ffi::DECLINED,
-        Err(refusal) => return Instead::from(refusal).answer(request, child, &worker),
+    let Routed { child, worker, plan, .. } = match Routed::new(request, HttpMode::Env) {
+        Ok(routed) => routed,
+        Err(result) => return result,
     };
-    let (report, answer) = oneshot::channel();
-    worker.spawn(async move {
-        let _ = report.send(tunnel::locate(&plan).await);
-    });
-    let Ok(report) = answer.blocking_recv() else {
-        return Instead::Unavailable.answer(request, child, &worker);
-    };
+    let report = child.wait_for(&worker, async move { tunnel::locate(&plan).await });
+    let Some(report) = report else { return ffi::HTTP_SERVICE_UNAVAILABLE as c_int };
     match log_report(request, report).result {
-        Ok(_) | Err(Denied::Refused(Refusal::UnknownKey(_))) => ffi::DECLINED,
-        Err(denied) => Instead::Denied(denied).answer(request, child, &worker),
+        Ok(()) | Err(Denied::Refused(Refusal::UnknownKey(_))) => ffi::DECLINED,
+        Err(denied) => refuse(request, &denied),
     }
 }

@@ -1,20 +1,19 @@
 //! `RewriteMap NAME int:wsroute`: a resolver's answer for the rules of mod_rewrite. The key is
 //! `RESOLVER:KEY`, the value `host:port`.
 
-use super::config;
-use super::runtime;
+use super::handoff::log_warnings;
+use super::{config, handler, runtime};
 use crate::ffi;
-use crate::httpd::expression::ExpressionsOf;
 use crate::httpd::log::{self, Level};
 use crate::httpd::pool;
 use crate::httpd::request::RequestRef;
-use crate::route::{self, Ask, Candidate, Expressions, Facts, Route};
-use crate::tunnel;
+use crate::route::{Candidate, Route};
+use crate::tunnel::{self, Plan, Report};
 use crate::upstream::Address;
 use crate::upstream::connect::host_port;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
 type MapFunction = unsafe extern "C" fn(*mut ffi::request_rec, *mut c_char) -> *mut c_char;
 type Register = unsafe extern "C" fn(*mut c_char, MapFunction);
@@ -62,37 +61,17 @@ fn value(request: &RequestRef, text: &str) -> Result<String, String> {
     let config = config::of_request(request);
     let head = request.snapshot(config.scope.location.as_deref());
     let candidate = Candidate::given(key, "int:wsroute", &head).map_err(|e| e.to_string())?;
-    let route = Route::Resolvers(vec![resolver.to_owned()]);
-    let expressions = ExpressionsOf { request, compiled: config.expressions() };
-    // Nobody is logged in yet where a rule runs early: then this is nobody's.
-    let owner = config.scope.owner.as_ref().map(|text| expressions.evaluate(text));
-    let owner = owner.transpose()?;
-    let resolvers = {
-        let _runtime = worker.enter();
-        config::of_server(request).resolvers_of(&route)
-    };
-    let allow = config.scope.allow.clone().unwrap_or_default();
-    let (said, answer) = oneshot::channel();
-    worker.spawn(child.unless_stopped(async move {
-        let ask = Ask {
-            route: &route,
-            candidates: &[candidate],
-            resolvers: &resolvers,
-            owner: owner.as_deref(),
-            facts: &Facts::of(&head),
-            default_tls: false,
-            path: None,
-        };
-        let decided = route::decide(ask, &mut Vec::new()).await;
-        let _ = said.send(match decided {
-            Ok(decision) => match tunnel::may_connect(&decision, &allow).await {
-                Ok(()) => host_and_port(&decision.target.address),
-                Err(error) => Err(error.to_string()),
-            },
-            Err(refusal) => Err(refusal.to_string()),
-        });
-    }));
-    answer.blocking_recv().map_err(|_| "the server stops".to_owned())?
+    let route = Arc::new(Route::Resolvers(vec![resolver.to_owned()]));
+    // Nobody is logged in yet where a rule runs early: then WsRouteOwner makes this nobody's.
+    let plan = handler::plan_for(request, config, &route, head, vec![candidate], &worker);
+    // The path is the rule's own.
+    let plan = Plan { path: None, ..plan };
+    let report = child.wait_for(&worker, async move { tunnel::locate(&plan).await });
+    let mut report = report.ok_or("the server stops")?;
+    log_warnings(request, &mut report);
+    let Report { result, decision, .. } = report;
+    result.map_err(|denied| denied.to_string())?;
+    host_and_port(&decision.ok_or("there is no target")?.target.address)
 }
 
 fn host_and_port(address: &Address) -> Result<String, String> {

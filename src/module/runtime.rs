@@ -105,6 +105,19 @@ impl Child {
         }
     }
 
+    /// Has `work` done on `worker`, and blocks httpd's thread until it is; `None` if the child
+    /// stops at once, or if it panicked.
+    pub fn wait_for<T: Send + 'static>(
+        &self,
+        worker: &Handle,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, result) = oneshot::channel();
+        let work = self.unless_stopped(work);
+        worker.spawn(async move { done.send(work.await) });
+        result.blocking_recv().ok().flatten()
+    }
+
     /// The runtime thread for the next session: everything of one session stays on it.
     pub fn worker(&self) -> Handle {
         let n = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();

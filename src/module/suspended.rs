@@ -4,13 +4,12 @@
 
 use super::answer::Instead;
 use super::finish;
-use super::handoff::{Beginning, conclude};
+use super::handoff::{Beginning, conclude, log_failure};
 use super::runtime::{Child, Ticket};
 use crate::ffi;
 use crate::httpd::connection::{self, Client, Held, Suspended};
 use crate::httpd::errand::Errand;
 use crate::httpd::guard::guard_future;
-use crate::httpd::log::{self, Level};
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
 use crate::relay::{End, linger, relay};
@@ -74,8 +73,8 @@ httpd_entry! {
 /// A suspended request, until its connection goes back to httpd.
 async fn run(waiting: Waiting) {
     let Waiting { child, worker, ticket, plan, mut suspended } = waiting;
-    // In a box: the session's own task is not to be as large as this for its whole life.
-    let establish = async { guard_future(tunnel::establish(&plan)).await };
+    // In a box, with the plan: the session's own task is not to be as large for its whole life.
+    let establish = async move { guard_future(tunnel::establish(&plan)).await };
     let establish = Box::pin(child.unless_stopped(establish));
     let report = establish.await.flatten();
     while suspended.is_held() {
@@ -115,14 +114,7 @@ fn take_client(request: &RequestRef, session: &mut Beginning) -> Option<End> {
     if !session.send_101(request) {
         return None;
     }
-    let client = session.take_client(request);
-    client
-        .inspect_err(|error| {
-            // A child that stops at once closes the sockets that its workers have.
-            let level = if mpm::is_stopping() { Level::Info } else { Level::Err };
-            log::request(level, request, || format!("hand-off failed: {error}"));
-        })
-        .ok()
+    session.take_client(request).inspect_err(|error| log_failure(request, error)).ok()
 }
 
 async fn log_request(suspended: Suspended) -> Option<Held> {

@@ -71,15 +71,18 @@ impl RememberKey {
     }
 
     /// Adds the remembered key to the request's other `candidates`, behind them, where it
-    /// [may be used](may_use_hints) and is not among them yet.
-    pub fn add_to(&self, candidates: &mut Vec<Candidate>, request: &Request, now: SystemTime) {
-        if !may_use_hints(request) {
-            return;
+    /// [may be used](may_use_hints) and is not among them yet. Gives that key, used or not.
+    pub fn add_to(
+        &self,
+        candidates: &mut Vec<Candidate>,
+        request: &Request,
+        now: SystemTime,
+    ) -> Option<String> {
+        let key = self.read(request, now)?;
+        if may_use_hints(request) && !candidates.iter().any(|c| c.key == key) {
+            candidates.extend(Candidate::remembered(key.clone(), request));
         }
-        let Some(key) = self.read(request, now) else { return };
-        if !candidates.iter().any(|c| c.key == key) {
-            candidates.extend(Candidate::remembered(key, request));
-        }
+        Some(key)
     }
 
     fn verify(&self, cookie: &[u8], request: &Request, now: u64) -> Option<String> {

@@ -34,7 +34,7 @@ impl BootWait {
         let Some(left) = self.until.map(|until| until.saturating_duration_since(now)) else {
             return false;
         };
-        if left.is_zero() || plan.client_is_gone.as_ref().is_some_and(|gone| gone()) {
+        if left.is_zero() || (plan.client_is_gone)() {
             return false;
         }
         sleep(self.next.min(left)).await;
