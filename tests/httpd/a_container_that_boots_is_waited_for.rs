@@ -1,6 +1,7 @@
 //! `WsRouteTimeout boot=`: a container that is not up yet is asked again until it is.
 
 use crate::harness::*;
+use crate::workers_are_not_held::TEN_THREADS;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -92,10 +93,8 @@ async fn who_waits_takes_no_thread_from_others() {
         return;
     }
     let address = nowhere();
-    let limits = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
-                  MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
     let conf = ws("/ws", &format!("ws://{address}")) + "WsRouteTimeout boot=30s\n";
-    let httpd = Httpd::with(conf).limits(limits).start().await;
+    let httpd = Httpd::with(conf).limits(TEN_THREADS).start().await;
     httpd.log().allow("AsyncRequestWorkerFactor");
     let waiting: Vec<_> = (0..60)
         .map(|_| {

@@ -4,25 +4,32 @@ use crate::harness::*;
 use crate::stop_sends_going_away::sessions;
 use std::time::{Duration, Instant};
 
+/// Few threads, and room for many connections.
+pub const TEN_THREADS: &str = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
+     MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
+
+/// Plain HTTP is served at once.
+pub async fn http_is_served(httpd: &Httpd, limit: Duration) {
+    for (how, client) in httpd.clients() {
+        let asked = Instant::now();
+        for _ in 0..30 {
+            assert_eq!(client.get("/index.html").await.status, 200, "{how}");
+        }
+        assert!(asked.elapsed() < limit, "{how}: {:?}", asked.elapsed());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_sessions_and_ten_threads() {
     if !Mpm::is_event_or_say("worker and prefork park a thread or process for each session") {
         return;
     }
     let up = Upstream::echo().await;
-    let limits = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
-                  MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
-    let httpd = Httpd::with(ws("/ws", &up.url())).tls().limits(limits).start().await;
+    let httpd = Httpd::with(ws("/ws", &up.url())).tls().limits(TEN_THREADS).start().await;
     // Ten threads are few, and the module may well say so at start.
     httpd.log().allow("AsyncRequestWorkerFactor");
     let mut all = sessions(&httpd, 100, "/ws").await;
-    for (how, client) in httpd.clients() {
-        let asked = Instant::now();
-        for _ in 0..30 {
-            assert_eq!(client.get("/index.html").await.status, 200, "{how}");
-        }
-        assert!(asked.elapsed() < Duration::from_secs(5), "{how}: {:?}", asked.elapsed());
-    }
+    http_is_served(&httpd, Duration::from_secs(5)).await;
     // The page itself takes one; a worker may not have let go of the page before yet.
     let mut busy = String::new();
     for _ in 0..20 {
@@ -44,11 +51,9 @@ async fn a_hundred_handshakes_under_way_and_ten_threads() {
         return;
     }
     let up = Upstream::silent().await;
-    let limits = "StartServers 1\nServerLimit 16\nThreadsPerChild 5\nMaxRequestWorkers 10\n\
-                  MinSpareThreads 1\nMaxSpareThreads 10\nAsyncRequestWorkerFactor 300";
     let conf =
         ws("/ws", &up.url()) + "WsRouteTimeout handshake=4s\nErrorDocument 504 /index.html\n";
-    let httpd = Httpd::with(conf).tls().limits(limits).start().await;
+    let httpd = Httpd::with(conf).tls().limits(TEN_THREADS).start().await;
     httpd.log().allow("AsyncRequestWorkerFactor");
     let mut asking = Vec::new();
     for (_, client) in httpd.clients() {
@@ -59,13 +64,7 @@ async fn a_hundred_handshakes_under_way_and_ten_threads() {
     }
     let all = asking.len();
     up.until_open(all, SOON).await;
-    for (how, client) in httpd.clients() {
-        let asked = Instant::now();
-        for _ in 0..30 {
-            assert_eq!(client.get("/index.html").await.status, 200, "{how}");
-        }
-        assert!(asked.elapsed() < Duration::from_secs(3), "{how}: {:?}", asked.elapsed());
-    }
+    http_is_served(&httpd, Duration::from_secs(3)).await;
     for refused in asking {
         refused.await.expect("504, and the error document");
     }
