@@ -47,7 +47,7 @@ impl fmt::Display for Problem {
 pub struct Directive {
     /// As it was written; a section's without `<`.
     pub name: String,
-    /// The rest of the line, as it was written; a section's without `>`.
+    /// The rest of the line; a section's without `>`.
     pub args: String,
     /// Where it begins.
     pub place: Place,

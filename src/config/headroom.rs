@@ -48,7 +48,7 @@ impl Headroom {
     pub fn limit_warning(&self) -> Option<String> {
         (self.server_limit <= self.children).then(|| {
             format!(
-                "ServerLimit is {} and MaxRequestWorkers needs {} children: after a graceful \
+                "ServerLimit is {} and MaxRequestWorkers needs as many as {}: after a graceful \
                  restart no new child can start while WebSockets live in the old ones; raise \
                  ServerLimit as conf/wsroute.conf does",
                 self.server_limit, self.children
@@ -69,6 +69,6 @@ mod tests {
         assert_eq!(debian.limit_warning(), None);
         let ours = Headroom { factor: 300.0, server_limit: 6, ..debian };
         assert_eq!((ours.per_child(), ours.factor_warning()), (7525.0, None));
-        assert!(ours.limit_warning().unwrap().contains("needs 6 children"));
+        assert!(ours.limit_warning().unwrap().contains("needs as many as 6"));
     }
 }

@@ -162,9 +162,9 @@ async fn connected(
     deadlines: Deadlines,
     permit: &dyn Permit,
 ) -> Result<(Reached, Clock), UpstreamError> {
-    if extras.pin.is_some() && !target.tls {
+    if extras.pin.or(policy.pin()).is_some() && !target.tls {
         // Whoever listens there now could not be told from the container that is meant.
-        let reason = "the answer has a pin, but ws:// shows no certificate: use wss".into();
+        let reason = "a pin is demanded, but ws:// shows no certificate: use wss".into();
         return Err(UpstreamError::Tls { peer: target.to_string(), reason });
     }
     let connected = connect::connect(&target.address, deadlines.connect, permit).await?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 /// The transport address of an upstream.
@@ -291,6 +292,13 @@ pub(crate) fn check_path(path: &str) -> Result<(), TargetError> {
         }
     }
     Ok(())
+}
+
+/// `.` or `..` stands between slashes once `path` is decoded, as some servers do first; some take `\\`
+/// for a slash, too.
+pub(crate) fn has_dot_segment(path: &str) -> bool {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..")
 }
 
 fn owned_path(path: Option<&str>) -> Result<Option<String>, TargetError> {

@@ -134,7 +134,9 @@ pub fn reason(error: &Error) -> String {
         Error::InvalidCertificate(UnknownIssuer) => {
             format!("the certificate is self-signed or from an unknown CA: {MEND}")
         }
-        Error::InvalidCertificate(BadSignature) => {
+        Error::InvalidCertificate(
+            BadSignature | UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => {
             format!("the certificate is from no known CA (one has the same name, but another key): {MEND}")
         }
         Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {

@@ -466,6 +466,27 @@ fn tables_that_httpds_user_cannot_read() {
     assert_eq!(open.lint(&[]).out, "");
 }
 
+/// It is the file that the password is written in that matters.
+#[test]
+fn a_password_from_elsewhere() {
+    let used = "RequestHeader set Authorization \"Basic ${PAIR}\"\nWsRoute ws://127.0.0.1:1";
+    let define = "Define PAIR YWxpY2U6c2VjcmV0\n";
+    let included = format!("Include ROOT/pair\n{used}");
+    let folder = |text: &str, mode| Folder::with(text).file("pair", define).mode("pair", mode);
+    let table = [
+        ("from the environment", folder(used, 0o644), None),
+        ("from this file", folder(&format!("{define}{used}"), 0o644), Some("ROOT/httpd.conf:1:")),
+        ("from another", folder(&included, 0o644), Some("ROOT/pair:1:")),
+        ("from one that is kept secret", folder(&included, 0o600), None),
+    ];
+    for (name, folder, place) in table {
+        let said = folder.lint(&[]).out;
+        let found = said.lines().find(|line| line.contains("[readable-secret]"));
+        assert_eq!(found.is_some(), place.is_some(), "{name}: {said}");
+        assert!(found.unwrap_or_default().starts_with(place.unwrap_or_default()), "{name}: {said}");
+    }
+}
+
 #[test]
 fn secrets_are_not_printed() {
     let text = "RequestHeader set Authorization \"Basic YWxpY2U6aHVudGVyMg==\"\nWsRoute ws://10.0.0.5:1\n\

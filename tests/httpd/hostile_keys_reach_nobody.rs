@@ -248,7 +248,7 @@ fn cases(client: &Client, key: &str, cookie: &str, at: [u16; 3], impossible: boo
             let path = format!("/{sink}{rest}");
             let by_key = match *sink {
                 _ if impossible => 400,
-                "segment" if key == "." || key == ".." => 400,
+                "segment" if key.split(['/', '\\']).any(|s| s == "." || s == "..") => 400,
                 "segment" => 101,
                 "host" | "port" | "socket" => at[i],
                 _ => UNKNOWN,
@@ -401,6 +401,52 @@ async fn from_every_source() {
         client.upgrade(&format!("/{sink}/query?k=alice")).await.leave().await;
     }
     assert_eq!(forbidden.connections(), 4);
+}
+
+/// Plain HTTP is routed by the same rules, and so is what mod_rewrite asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_plain_http_and_in_mod_rewrite() {
+    let forbidden = Upstream::echo().await;
+    let port = forbidden.address.port();
+    let conf = format!(
+        "WsRouteResolver sql sql sqlite:${{ROOT}}/db query=\"SELECT host, port FROM desktops WHERE name = :key\"\n\
+         RewriteEngine On\nRewriteMap of int:wsroute\n\
+         RewriteCond %{{HTTP:X-Desktop}} ^(?s)(.*)$\n\
+         RewriteCond ${{of:sql:%1|none}} (.*)\nRewriteRule ^/map$ /is/%1 [R,L]\n"
+    );
+    let routes = [
+        ("host", format!("WsRoute \"ws://{{key}}:{port}/c\"\nWsRouteAllow 192.0.2.0/24")),
+        ("port", "WsRoute \"ws://127.0.0.1:{key}/c\"\nWsRouteAllow 127.0.0.1:9".into()),
+        ("sql", "WsRoute sql".into()),
+    ];
+    let conf = routes.iter().fold(conf, |conf, (sink, route)| {
+        conf + &location(
+            &format!("/{sink}"),
+            &format!("{route}\nWsRouteKey query:k\nWsRouteHttp On"),
+        )
+    });
+    let target = format!(
+        "CREATE TABLE desktops (name TEXT, host TEXT, port INT); INSERT INTO desktops VALUES ('alice', '127.0.0.1', {port})"
+    );
+    let httpd = Httpd::with(conf).file("db", sqlite(&target)).start().await;
+    ["bad-key", words::UNKNOWN_KEY, words::NOT_ALLOWED].iter().for_each(|w| httpd.log().allow(w));
+    let client = httpd.client();
+    for (key, host, as_port, _) in KEYS {
+        let key = key.replace("PORT", &port.to_string());
+        for (sink, status) in [("host", *host), ("port", *as_port), ("sql", UNKNOWN)] {
+            let got = client.get(&format!("/{sink}?k={}", encoded(&key))).await.status;
+            assert!(status == 0 || got == status, "{sink} {key:?}: {got} instead of {status}");
+        }
+        // A header has no blanks at its ends.
+        if key.trim() != key {
+            continue;
+        }
+        let mapped = client.clone().header("X-Desktop", &key).get("/map").await;
+        assert!(mapped.header("Location").ends_with("/is/none"), "{key:?}: {mapped:?}");
+    }
+    assert_eq!(forbidden.connections(), 0, "the forbidden upstream was connected to");
+    let mapped = client.clone().header("X-Desktop", "alice").get("/map").await;
+    assert!(mapped.header("Location").ends_with(&format!("/is/127.0.0.1:{port}")), "{mapped:?}");
 }
 
 /// A `Host` that is none is refused by httpd; what it takes for one is a key in lower case.

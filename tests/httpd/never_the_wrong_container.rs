@@ -195,11 +195,12 @@ async fn a_pin_is_not_passed_over() {
         desktops.set(key, row);
     }
     let api = desktops.serve();
-    let httpd = start(resolver(&api, "") + &route("")).await;
-    for key in ["bare", "url", "http"] {
-        httpd.client().refused(&format!("/?k={key}"), 502).await;
+    let own = format!("WsRoute {}\nWsRouteUpstream pin=sha256:{pin}", up.url());
+    let httpd = start(resolver(&api, "") + &route("") + &location("/own", &own)).await;
+    for path in ["/?k=bare", "/?k=url", "/?k=http", "/own"] {
+        httpd.client().refused(path, 502).await;
     }
-    httpd.log().expect_count(3, "pin").await;
+    httpd.log().expect_count(4, "pin").await;
     assert_eq!(up.connections(), 0);
 }
 

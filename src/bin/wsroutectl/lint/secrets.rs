@@ -1,12 +1,12 @@
 //! Passwords: those that everybody knows, and those that everybody on this machine can read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mod_wsroute::apache::{Directive, Place};
+use mod_wsroute::apache::{Config, Directive, Place};
 
 use super::finding::Finding;
 use super::readable;
@@ -43,14 +43,19 @@ pub fn default_password(site: &Site<'_>) -> Vec<Finding> {
 pub fn readable_secret(site: &Site<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     // One finding for each file, at the first line that is to be kept secret.
-    let mut files: HashMap<Arc<Path>, &Place> = HashMap::new();
-    let headers = lines(site, "RequestHeader").into_iter().filter(|line| basic(line).is_some());
-    let locators = lines(site, "WsRouteResolver");
-    let locators = locators.into_iter().filter(|line| line.words().iter().any(|w| has_password(w)));
-    for line in headers.chain(locators) {
-        let first = files.entry(line.place.file.clone()).or_insert(&line.place);
-        if line.place < **first {
-            *first = &line.place;
+    let mut files: BTreeMap<Arc<Path>, Place> = BTreeMap::new();
+    let headers = lines(site, "RequestHeader").into_iter();
+    let headers = headers.filter_map(|line| Some((line, code_of_basic(line)?)));
+    let locators = lines(site, "WsRouteResolver").into_iter();
+    let locators = locators.flat_map(|line| {
+        line.words().iter().filter_map(|w| password(w)).map(|p| (line, p)).collect::<Vec<_>>()
+    });
+    for (line, secret) in headers.chain(locators) {
+        for place in written_at(site.config, line, &secret) {
+            let first = files.entry(place.file.clone()).or_insert_with(|| place.clone());
+            if place < *first {
+                *first = place;
+            }
         }
     }
     for (file, place) in files {
@@ -58,7 +63,7 @@ pub fn readable_secret(site: &Site<'_>) -> Vec<Finding> {
             let what =
                 format!("everybody on this machine can read this password: {}", file.display());
             let mend = "chown root and chmod 600 the file; httpd reads it as root";
-            findings.push(Finding::warning(place, what, mend));
+            findings.push(Finding::warning(&place, what, mend));
         }
     }
     for line in
@@ -81,8 +86,29 @@ fn lines<'c>(site: &Site<'c>, name: &str) -> Vec<&'c Directive> {
     sections.flat_map(|(_, section)| section.all(name).collect::<Vec<_>>()).collect()
 }
 
+/// Where `secret`, which `line` has, is written: in `line`, or in the `Define` of a variable that
+/// it uses. Nowhere, if it comes from the environment.
+fn written_at(config: &Config, line: &Directive, secret: &str) -> Vec<Place> {
+    let mut places = Vec::new();
+    for file in &config.files {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let found = text.lines().zip(1..).find(|(written, number)| {
+            let own = *file == line.place.file && *number >= line.place.line;
+            let first = written.split_whitespace().next().unwrap_or_default();
+            written.contains(secret) && (own || first.eq_ignore_ascii_case("define"))
+        });
+        places.extend(found.map(|(_, line)| Place { file: file.clone(), line }));
+    }
+    places
+}
+
 /// `USER:PASSWORD` of `RequestHeader set Authorization "Basic ..."`.
 fn basic(line: &Directive) -> Option<String> {
+    String::from_utf8(STANDARD.decode(code_of_basic(line)?).ok()?).ok()
+}
+
+/// What stands behind `Basic`.
+fn code_of_basic(line: &Directive) -> Option<String> {
     let words = line.words();
     let [action, header, value, ..] = words.as_slice() else { return None };
     let sets = !action.eq_ignore_ascii_case("unset");
@@ -91,18 +117,19 @@ fn basic(line: &Directive) -> Option<String> {
         return None;
     }
     let (kind, code) = value.trim_start_matches("expr=").split_once(' ')?;
-    let code = if kind.eq_ignore_ascii_case("basic") { code.trim() } else { return None };
-    String::from_utf8(STANDARD.decode(code).ok()?).ok()
+    (kind.eq_ignore_ascii_case("basic") && !code.contains("${")).then(|| code.trim().to_owned())
 }
 
-/// `postgres://user:password@host/db`, `password=...` that is no `file:`.
-fn has_password(word: &str) -> bool {
+/// Of `postgres://user:password@host/db`, or of `password=...` that is no `file:`.
+fn password(word: &str) -> Option<String> {
     if let Some(value) = word.strip_prefix("password=") {
-        return !value.starts_with("file:") && !value.starts_with("env:");
+        let elsewhere = ["file:", "env:"].iter().any(|kind| value.starts_with(kind));
+        return (!elsewhere && !value.is_empty()).then(|| value.to_owned());
     }
     let authority = word.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
-    let user = authority.and_then(|authority| authority.rsplit_once('@'));
-    user.is_some_and(|(user, _)| user.contains(':') && !user.ends_with(':'))
+    let (user, _) = authority?.rsplit_once('@')?;
+    let (_, password) = user.split_once(':')?;
+    (!password.is_empty()).then(|| password.to_owned())
 }
 
 /// Files that hold keys and passwords.

@@ -5,14 +5,14 @@
 
 use std::path::PathBuf;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
 use crate::route::resolver::Query;
 use crate::route::resolver::bind::Bind;
 use crate::route::resolver::pattern::Pattern;
 use crate::upstream::connect::host_port;
-use crate::upstream::target::{self, Rest, TargetError};
+use crate::upstream::target::{self, Rest, TargetError, has_dot_segment};
 
 /// Everything but RFC 3986 unreserved characters.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -90,7 +90,7 @@ impl UrlTemplate {
         let mut url = self.origin.clone();
         for segment in &self.segments {
             let segment = segment.expand(query, encode)?;
-            if leads_astray(&segment) {
+            if has_dot_segment(&segment) {
                 return None;
             }
             url.push('/');
@@ -133,12 +133,6 @@ fn origin(tls: bool, authority: &str) -> Result<String, String> {
     let host = target::parse_host(host).map_err(explain)?;
     let scheme = if tls { "https" } else { "http" };
     Ok(format!("{scheme}://{}", host_port(&host, port)))
-}
-
-/// `.` or `..` stands between slashes once the segment is decoded, as some servers do first.
-fn leads_astray(segment: &str) -> bool {
-    let decoded = percent_decode_str(segment).decode_utf8_lossy();
-    decoded.split(['/', '\\']).any(|part| part == "." || part == "..")
 }
 
 #[cfg(test)]
