@@ -5,10 +5,25 @@ use crate::run::{Folder, repository};
 /// A login, in place of the comments that stand for one.
 const LOGIN: &str = "AuthType Basic\nAuthName x\nAuthUserFile ROOT/users\nRequire valid-user";
 
+/// What the configurations name, or the like of it; and who may read it.
+const FILES: &[(&str, u32, &str)] = &[
+    ("desktops.db", 0o644, ""),
+    ("tokens", 0o644, "a 10.0.0.5:1\n"),
+    ("wsroute/desktops.txt", 0o644, "a 127.0.0.1:6080 owner=alice\n"),
+    ("wsroute/desktops.d/class", 0o644, "b 127.0.0.1:6081 owner=bob\n"),
+    ("wsroute/code.txt", 0o644, "alice 127.0.0.1:8901 owner=alice\n"),
+    ("wsroute/labs.txt", 0o640, "alice 127.0.0.1:8801 owner=alice password=s3cret\n"),
+    ("wsroute/api.key", 0o600, "s3cret\n"),
+    ("wsroute/db.pw", 0o600, "s3cret\n"),
+    ("wsroute/flask.secret", 0o600, "s3cret\n"),
+];
+
 /// Nothing above a note; notes only where `notes` says so.
 fn is_silent(what: &str, text: &str, notes: &[&str]) {
     for folder in [Folder::with(text), Folder::whole(text)] {
-        let folder = folder.file("desktops.db", "").file("tokens", "a 10.0.0.5:1\n");
+        let folder = FILES
+            .iter()
+            .fold(folder, |folder, (name, mode, text)| folder.file(name, text).mode(name, *mode));
         let said = folder.lint(&[]);
         let unexpected = |line: &&str| {
             line.contains("warning: ") || line.contains("error: ") || {
@@ -34,22 +49,36 @@ fn blocks(document: &str) -> Vec<String> {
 fn filled(text: &str) -> String {
     text.replace("/var/lib/wsroute/desktops.db", "ROOT/desktops.db")
         .replace("/etc/websockify/tokens", "ROOT/tokens")
+        .replace("/etc/apache2/wsroute/desktops.txt", "ROOT/tokens")
+        .replace("/etc/apache2/wsroute/users", "ROOT/users")
         .replace("# your authentication: any mod_auth_* and Require", LOGIN)
         .replace("# certificates and authentication", LOGIN)
 }
 
 #[test]
 fn the_examples() {
-    for example in ["first-user-rewrite", "first-user-setenvif"] {
-        is_silent(example, &repository(&format!("conf/examples/{example}.conf")), &[]);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).expect("conf/examples") {
+        let name = entry.expect("a file").file_name().into_string().expect("UTF-8");
+        let text = repository(&format!("conf/examples/{name}"));
+        // Where KasmVNC's own certificate is taken as it is, the note says what that means.
+        let notes: &[&str] = if text.contains("verify=off") { &["verify-off"] } else { &[] };
+        let text = text.replace("/etc/apache2/wsroute/", "ROOT/wsroute/");
+        is_silent(&name, &text.replace("/etc/apache2/tls/", "ROOT/tls/"), notes);
+        seen += 1;
     }
+    assert!(seen >= 10, "{seen} examples");
     is_silent("conf/wsroute.conf", &repository("conf/wsroute.conf"), &[]);
 }
 
 #[test]
 fn the_readme() {
-    let [block] = &blocks("README.md")[..] else { panic!("one block of Apache configuration") };
-    is_silent("README.md", &filled(block), &["verify-off"]);
+    let blocks = blocks("README.md");
+    assert_eq!(blocks.len(), 2, "one container; a container for each user");
+    for block in blocks {
+        is_silent("README.md", &filled(&block), &[]);
+    }
 }
 
 #[test]

@@ -116,7 +116,18 @@ impl Upstream {
         Upstream::listen(ANY, None, behaviour).await
     }
 
-    /// The same over TLS.
+    /// The same at an address that the test chose.
+    pub async fn serve_at<F>(
+        address: SocketAddr,
+        behaviour: impl Fn(Conn) -> F + Send + 'static,
+    ) -> Upstream
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Upstream::listen(address, None, behaviour).await
+    }
+
+    /// As `serve`, over TLS.
     pub async fn serve_tls<F>(
         certificate: &Certificate,
         behaviour: impl Fn(Conn) -> F + Send + 'static,

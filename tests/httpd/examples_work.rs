@@ -2,10 +2,15 @@
 //! real server (addresses, ports, paths of files) is replaced, each replacement is listed in the
 //! test, and each must be needed.
 
+mod cluster;
 mod containers;
 mod first_user;
+mod guides;
+mod ides;
+mod installed;
 mod others;
 mod programs;
+mod vscode;
 
 use crate::harness::*;
 use crate::upgrade_reaches_the_right_upstream::users;

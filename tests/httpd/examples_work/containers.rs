@@ -2,6 +2,7 @@
 
 use super::KASM_BASIC;
 use crate::harness::*;
+use std::net::SocketAddr;
 
 /// A KasmVNC container: TLS with a certificate of its own, Basic credentials for everything, a page
 /// for every path, and a WebSocket that says its name and then echoes.
@@ -15,9 +16,9 @@ pub async fn kasm(name: &'static str) -> Upstream {
     .await
 }
 
-/// Any container without TLS and credentials.
-pub async fn plain(name: &'static str) -> Upstream {
-    Upstream::serve(move |conn| serve(conn, name)).await
+/// A container without TLS and credentials at `address`.
+pub async fn plain_at(address: SocketAddr, name: &'static str) -> Upstream {
+    Upstream::serve_at(address, move |conn| serve(conn, name)).await
 }
 
 async fn serve(mut conn: Conn, name: &'static str) {

@@ -1,10 +1,10 @@
-//! noVNC, KasmVNC in Docker, and names in a cluster.
+//! noVNC behind a login, and KasmVNC in Docker.
 
-use super::containers::{kasm, plain};
-use super::programs::Program;
+use super::containers::kasm;
+use super::programs::{Program, free_port};
 use super::*;
 use crate::harness::docker_api::{DockerApi, container};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use tokio::io::AsyncWriteExt;
 
@@ -28,9 +28,7 @@ async fn vnc(name: &'static str) -> u16 {
 
 /// websockify with tokens of `source`, a file or a directory; gives its port when it listens.
 async fn websockify(source: &std::path::Path) -> (Program, u16) {
-    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let port = probe.local_addr().expect("its number").port();
-    drop(probe);
+    let port = free_port();
     let (listen, source) = (format!("127.0.0.1:{port}"), source.display().to_string());
     let arguments = [&listen, "--token-plugin", "TokenFile", "--token-source", &source];
     let program = Program::start("/usr/bin/websockify", &arguments);
@@ -105,39 +103,4 @@ async fn kasmvnc_docker() {
     at("carol", "alice").refused("/websockify", 404).await;
     assert_eq!(at("alice", "alice").get("/vnc.html").await.text(), "alice's /vnc.html");
     assert_eq!(at("alice", "bob").get("/vnc.html").await.status, 403);
-}
-
-/// Names of a cluster do not resolve here. The key becomes a part of an address instead of a part
-/// of a name: the users are called 2 and 3, their desktops are at 127.0.0.2 and 127.0.0.3.
-#[tokio::test(flavor = "multi_thread")]
-async fn kubernetes_dns() {
-    let two = plain("of 2").await;
-    let port = two.address.port();
-    let three = Upstream::echo_at(SocketAddr::from(([127, 0, 0, 3], port))).await;
-    let bridge = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.expect("a port");
-    let address = two.address;
-    let bridge = tokio::spawn(async move {
-        while let Ok((mut here, _)) = bridge.accept().await {
-            let mut there = tokio::net::TcpStream::connect(address).await.expect("the desktop");
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut here, &mut there).await });
-        }
-    });
-    let url = format!("ws://127.0.0.{{key}}:{port}");
-    let replaced = [
-        ("ws://desktop-{key}.desktops.svc.cluster.local:6901", url.as_str()),
-        ("*.desktops.svc.cluster.local:6901", "127.0.0.0/8"),
-        ("boot=30s", "boot=1s"),
-    ];
-    let hash = run("openssl", &["passwd", "-apr1", "builder"]);
-    let users = ["2", "3", "4", "a.b"].map(|user| format!("{user}:{hash}"));
-    let httpd = start(example("kubernetes-dns", &replaced).file("users", users.concat())).await;
-    let client = |user| browser(&httpd, DESKTOP, user);
-    reaches(&client("2"), "/websockify", "of 2").await;
-    client("3").upgrade("/websockify").await.echo("of 3").await;
-    assert_eq!(three.last_seen().header("Authorization"), "");
-    assert_eq!(client("2").get("/vnc.html").await.text(), "of 2 /vnc.html");
-    client("4").refused("/websockify", 503).await;
-    client("a.b").refused("/websockify", 404).await;
-    client("2").without("Authorization").refused("/websockify", 401).await;
-    bridge.abort();
 }
