@@ -43,7 +43,7 @@ ctl: ## the command, target/wsroutectl
 	$(call step,ctl,$(CARGO) build $(CTL_FLAGS) && cp target/release/wsroutectl target/wsroutectl)
 
 unit: ## unit tests; they need no httpd, but real databases and Flask
-	$(call step,unit,$(CARGO) test --release --no-default-features --lib --test reference)
+	$(call step,unit,$(CARGO) test --release --no-default-features --lib --test reference --test docs)
 
 ctl-test: build ## the command as it is typed, also beside a real httpd
 	$(call step,ctl-test,$(CARGO) test $(CTL_FLAGS) --test ctl)
@@ -66,12 +66,16 @@ first-user: build ## Flask behind the first user's virtual hosts; WSROUTE_LONG=1
 browser: build ## the demo in headless Chromium; screenshots in target/browser
 	$(call step,browser,tests/browser/run)
 
-check: ## formatting, clippy, rustdoc, all without warnings
+check: ## formatting, clippy, rustdoc, documents, dependencies, shell scripts, all without warnings
+	@tests/setup build check
 	$(call step,fmt,$(CARGO) fmt --check)
 	$(call step,clippy,$(CARGO) clippy --release -- -D warnings)
 	$(call step,clippy of the tests,$(CARGO) clippy --release --no-default-features --all-targets -- -D warnings)
 	$(call step,clippy of the command,$(CARGO) clippy $(CTL_FLAGS) --all-targets -- -D warnings)
 	$(call step,doc,RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items)
+	$(call step,documents,$(CARGO) test --release --no-default-features --test docs --test reference)
+	$(call step,dependencies,tests/docs/dependencies)
+	$(call step,shell scripts,git ls-files -z | xargs -0 grep -lIE '^#!.*\b(ba)?sh$$' | xargs shellcheck)
 
 install: ## copies the built module to httpd's modules, and the command; honours DESTDIR
 	@test -f $(SO) || { echo "run 'make build' first"; exit 1; }
