@@ -1,6 +1,7 @@
 //! Taking a client's connection out of httpd, and giving it back. The order of the steps
 //! matters, and was found by measuring; each one says why it is there.
 
+use super::blocks;
 use super::filtered::Filtered;
 use super::pool;
 use super::request::RequestRef;
@@ -10,13 +11,13 @@ use crate::upstream::connect::tune;
 use std::ffi::{CStr, c_void};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering, fence};
 use std::time::{Duration, Instant};
 use std::{io, net};
 use tokio::net::TcpStream;
 
-/// After `c->sbh` is NULL the worker writes one more private flag: how long that may take. It is
-/// counted from the moment when NULL was first seen.
+/// After `c->sbh` is NULL the worker writes one more private flag: how long that may take if the
+/// scoreboard does not tell. It is counted from the moment when NULL was first seen.
 const WORKER_GRACE: Duration = Duration::from_millis(200);
 
 /// How long a read of leftovers may be at once, in bytes. They are what httpd had in memory.
@@ -50,6 +51,10 @@ pub fn take_client(request: &RequestRef) -> io::Result<Client> {
         let plaintext = is_plaintext(c);
         let leftovers =
             read_leftovers(if plaintext { (*c).input_filters } else { last_filter(c) }, c);
+        // Its allocator is destroyed with it on event alone: elsewhere the next connection has it.
+        if is_suspended(NonNull::new_unchecked(c)) {
+            blocks::take_back_spare((*c).pool);
+        }
         if plaintext {
             return Ok(Client { io: Box::new(socket), early: leftovers, half_close: true });
         }
@@ -253,6 +258,17 @@ pub fn is_suspended(c: NonNull<ffi::conn_rec>) -> bool {
     }
 }
 
+/// Lends memory to a connection that has just begun, on its thread. For event alone: elsewhere a
+/// pool's allocator is not the connection's own.
+pub fn lend_blocks(c: NonNull<ffi::conn_rec>) {
+    // SAFETY: the connection is live and of this thread.
+    unsafe {
+        if (*c.as_ptr()).master.is_null() {
+            blocks::lend((*c.as_ptr()).pool);
+        }
+    }
+}
+
 /// A request and its connection while they are out of httpd's hands. Owned by one session.
 pub struct Suspended {
     r: NonNull<ffi::request_rec>,
@@ -262,6 +278,8 @@ pub struct Suspended {
 /// The connection alone, after its request was logged and freed.
 pub struct Held {
     c: NonNull<ffi::conn_rec>,
+    /// The scoreboard's entry of the worker that suspended the connection.
+    worker: Option<NonNull<ffi::worker_score>>,
     /// When the worker was first seen to have let go.
     released: Option<Instant>,
 }
@@ -279,7 +297,10 @@ impl Suspended {
     pub unsafe fn new(request: &RequestRef) -> Suspended {
         let r = NonNull::new(request.as_ptr()).expect("a RequestRef is not NULL");
         let c = NonNull::new(request.connection()).expect("a live request has a connection");
-        Suspended { r, c: Held { c, released: None } }
+        // SAFETY: the connection is live and still has its handle of the scoreboard.
+        let worker =
+            unsafe { NonNull::new(ffi::ap_get_scoreboard_worker((*c.as_ptr()).sbh.cast())) };
+        Suspended { r, c: Held { c, worker, released: None } }
     }
 
     /// The request, for notes and log lines.
@@ -319,8 +340,22 @@ impl Held {
         if self.is_held() {
             return Some(WORKER_GRACE);
         }
+        if self.worker_is_free() {
+            return None;
+        }
         let released = self.released.unwrap_or_else(Instant::now);
         WORKER_GRACE.checked_sub(released.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// The worker has come back to its pool, and is idle or gone: then its last write is done. One
+    /// that has got another connection meanwhile cannot be told from one that still has this.
+    fn worker_is_free(&self) -> bool {
+        self.worker.is_some_and(|worker| {
+            // SAFETY: the scoreboard is shared memory that outlives the child; one byte is read.
+            let status = unsafe { (&raw const (*worker.as_ptr()).status).read_volatile() };
+            fence(Ordering::Acquire);
+            matches!(u32::from(status), ffi::SERVER_READY | ffi::SERVER_GRACEFUL)
+        })
     }
 
     /// Frees the connection, which lets the MPM know that it is gone. Not before
@@ -331,7 +366,7 @@ impl Held {
         unsafe {
             let c = self.c.as_ptr();
             (*(*c).cs).state = ffi::conn_state_e_CONN_STATE_SUSPENDED;
-            ffi::apr_pool_destroy((*c).pool);
+            blocks::destroy((*c).pool);
         }
     }
 }

@@ -5,6 +5,7 @@
 #[macro_use]
 pub mod guard;
 
+pub mod blocks;
 pub mod connection;
 pub mod errand;
 pub mod expression;

@@ -42,7 +42,7 @@ impl Instead {
                 });
                 pass_on(request, *answered, child, worker)
             }
-            Instead::Unavailable => ffi::HTTP_SERVICE_UNAVAILABLE as c_int,
+            Instead::Unavailable => unavailable(request),
         }
     }
 }
@@ -57,6 +57,12 @@ pub fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {
         request.set_error_header(c"Upgrade", "websocket");
     }
     why.status().into()
+}
+
+/// This child stops, or a panic ended what was asked (which has its own line).
+pub fn unavailable(request: &RequestRef) -> c_int {
+    log::request(Info, request, || "unavailable: this child of httpd stops".into());
+    ffi::HTTP_SERVICE_UNAVAILABLE as c_int
 }
 
 /// httpd answers with its error page, or with the ErrorDocument.

@@ -33,19 +33,18 @@ impl Details {
     pub fn new(request: &RequestRef, decision: &Decision, ticket: &Ticket) -> Details {
         let id = format!("{:x}-{:x}", std::process::id(), ticket.session.number());
         request.set_env(c"WSROUTE_ID", &id);
-        Details {
-            id,
-            user: request.user().unwrap_or_else(|| "-".into()),
-            key: decision.shown_key.clone().unwrap_or_else(|| "-".into()),
-            target: decision.target.to_string(),
-            began: Instant::now(),
-            plaintext: false,
-        }
+        let user = request.user().unwrap_or_else(|| "-".into());
+        let key = decision.shown_key.clone().unwrap_or_else(|| "-".into());
+        let target = decision.target.to_string();
+        log::request(Level::Debug, request, || {
+            format!("session-begun: id={id} user={user} key={key} target={target}")
+        });
+        Details { id, user, key, target, began: Instant::now(), plaintext: false }
     }
 
     /// Stops the clock.
-    pub fn ended(&self, summary: Option<Summary>) -> Ended {
-        Ended { details: self.clone(), duration: self.began.elapsed(), summary }
+    pub fn ended(self, summary: Option<Summary>) -> Ended {
+        Ended { duration: self.began.elapsed(), details: self, summary }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The handler: detection, routing, the upstream's answer. Access control and authentication have
 //! had their say; no other handler has touched the request.
 
-use super::answer::{refuse, refuse_malformed};
+use super::answer::{refuse, refuse_malformed, unavailable};
 use super::config::{self, DirConfig};
 use super::runtime::{self, Child};
 use super::{parked, plain_http, suspended};
@@ -82,7 +82,7 @@ fn serve(request: &RequestRef) -> c_int {
         Detection::Malformed(why) => refuse_malformed(request, why),
         Detection::Upgrade => match runtime::child() {
             Some(child) => upgrade(request, config, route, head, &child),
-            None => ffi::HTTP_SERVICE_UNAVAILABLE as c_int,
+            None => unavailable(request),
         },
     }
 }

@@ -82,6 +82,12 @@ httpd_entry! {
             ffi::ap_hook_check_config(Some(check_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_post_config(Some(post_config), none, none, ffi::APR_HOOK_MIDDLE as c_int);
             ffi::ap_hook_child_init(Some(child_init), none, none, ffi::APR_HOOK_MIDDLE as c_int);
+            ffi::ap_hook_pre_connection(
+                Some(suspended::on_connection),
+                none,
+                none,
+                ffi::APR_HOOK_MIDDLE as c_int,
+            );
             ffi::ap_hook_type_checker(
                 Some(handler::claim),
                 none,

@@ -2,7 +2,7 @@
 //! the upstream connected to by the same rules; then mod_proxy speaks HTTP over that connection,
 //! which it reaches through a [`Bridge`].
 
-use super::answer::refuse;
+use super::answer::{refuse, unavailable};
 use super::config::{self, DirConfig};
 use super::handler;
 use super::handoff::log_report;
@@ -52,7 +52,7 @@ impl<'r> Routed<'r> {
     /// The error is the hook's result: the request is not routed, or it is answered already.
     fn new(request: &RequestRef<'r>, mode: HttpMode) -> Result<Routed<'r>, c_int> {
         let (config, route) = wanted(request, mode).ok_or(ffi::DECLINED)?;
-        let child = runtime::child().ok_or(ffi::HTTP_SERVICE_UNAVAILABLE as c_int)?;
+        let child = runtime::child().ok_or_else(|| unavailable(request))?;
         let worker = child.worker();
         let head = request.snapshot(config.scope.location.as_deref());
         let plan = handler::plan(request, config, route, head, &child, &worker)
@@ -74,7 +74,7 @@ pub fn serve(request: &RequestRef) -> c_int {
         Err(result) => return result,
     };
     let reached = child.wait_for(&worker, async move { (tunnel::reach(&plan).await, plan) });
-    let Some((report, plan)) = reached else { return ffi::HTTP_SERVICE_UNAVAILABLE as c_int };
+    let Some((report, plan)) = reached else { return unavailable(request) };
     let Report { result, decision, .. } = log_report(request, report);
     match (result, decision) {
         (Ok(reached), Some(decision)) => {
@@ -160,7 +160,7 @@ pub fn set_environment(request: &RequestRef) -> c_int {
         Err(result) => return result,
     };
     let report = child.wait_for(&worker, async move { tunnel::locate(&plan).await });
-    let Some(report) = report else { return ffi::HTTP_SERVICE_UNAVAILABLE as c_int };
+    let Some(report) = report else { return unavailable(request) };
     match log_report(request, report).result {
         Ok(()) | Err(Denied::Refused(Refusal::UnknownKey(_))) => ffi::DECLINED,
         Err(denied) => refuse(request, &denied),

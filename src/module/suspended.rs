@@ -3,7 +3,7 @@
 //! a task on the runtime owns it; only an answer that is no 101 goes back to a worker thread.
 
 use super::answer::Instead;
-use super::finish;
+use super::finish::{self, Ended};
 use super::handoff::{Beginning, conclude, log_failure};
 use super::runtime::{Child, Ticket};
 use crate::ffi;
@@ -14,7 +14,7 @@ use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
 use crate::relay::{End, linger, relay};
 use crate::tunnel::{self, Plan};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,16 @@ pub fn begin(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Pla
 }
 
 httpd_entry! {
+    /// A pre_connection hook, on the thread that will serve the new connection.
+    fn on_connection(c: *mut ffi::conn_rec, _socket: *mut c_void) -> c_int = ffi::DECLINED; {
+        if let Some(c) = NonNull::new(c) && mpm::is_event() {
+            connection::lend_blocks(c);
+        }
+        ffi::DECLINED
+    }
+}
+
+httpd_entry! {
     /// A worker lets go of a connection. If a request waits for it, it goes on now, not earlier.
     fn on_suspend(c: *mut ffi::conn_rec, _r: *mut ffi::request_rec) = (); {
         let Some(c) = NonNull::new(c) else { return };
@@ -81,33 +91,54 @@ async fn run(waiting: Waiting) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let concluded = conclude(&suspended.request(), report, ticket, &worker);
-    let (held, ticket) = match concluded {
-        Ok(session) => serve(suspended, session).await,
-        Err((instead, ticket)) => (answer(suspended, instead, &child, &worker).await, ticket),
-    };
-    if let Some(mut held) = held {
-        while let Some(wait) = held.grace() {
-            tokio::time::sleep(wait).await;
+    match concluded {
+        Ok(session) => serve(suspended, session),
+        Err((instead, ticket)) => {
+            if let Some(held) = answer(suspended, instead, &child, &worker).await {
+                give_back(held, ticket).await;
+            }
         }
-        held.give_back();
     }
+}
+
+/// The connection goes back to httpd, and the session leaves the table.
+async fn give_back(mut held: Held, ticket: Ticket) {
+    while let Some(wait) = held.grace() {
+        tokio::time::sleep(wait).await;
+    }
+    held.give_back();
     drop(ticket);
 }
 
-/// The session, from the 101 to its access-log line.
-async fn serve(suspended: Suspended, mut session: Beginning) -> (Option<Held>, Ticket) {
-    let Some(client) = take_client(&suspended.request(), &mut session) else {
-        return (log_request(suspended).await, session.ticket);
-    };
-    let Beginning { upstream, terms, ticket, details, .. } = session;
-    let summary = guard_future(relay(client, upstream, terms, &ticket.session)).await;
-    let ended = details.ended(summary);
-    // The log may be a pipe whose reader is slow: no place for a runtime thread.
-    let logging = tokio::task::spawn_blocking(move || {
-        finish::record(&suspended.request(), &ended);
-        suspended.log()
+/// The session, from the 101 to its end. A task of its own: the one that led here is ten times as
+/// large as a session that may last for days needs.
+fn serve(suspended: Suspended, mut session: Beginning) {
+    let client = take_client(&suspended.request(), &mut session);
+    let Beginning { worker, upstream, terms, ticket, details, .. } = session;
+    let Some(client) = client else { return end(suspended, None, ticket, worker) };
+    tokio::spawn(async move {
+        let relay = relay(client, upstream, terms, &ticket.session);
+        let ended = details.ended(guard_future(relay).await);
+        end(suspended, Some(ended), ticket, worker);
     });
-    (logging.await.ok(), ticket)
+}
+
+/// Logs and gives back what httpd gave. The log may be a pipe whose reader is slow: no place for a
+/// runtime thread. The thread that logs does the rest as well, if nothing is to be waited for.
+fn end(suspended: Suspended, ended: Option<Ended>, ticket: Ticket, worker: Handle) {
+    tokio::task::spawn_blocking(move || {
+        if let Some(ended) = ended {
+            finish::record(&suspended.request(), &ended);
+        }
+        let mut held = suspended.log();
+        match held.grace() {
+            None => {
+                held.give_back();
+                drop(ticket);
+            }
+            Some(_) => drop(worker.spawn(give_back(held, ticket))),
+        }
+    });
 }
 
 fn take_client(request: &RequestRef, session: &mut Beginning) -> Option<End> {
@@ -115,10 +146,6 @@ fn take_client(request: &RequestRef, session: &mut Beginning) -> Option<End> {
         return None;
     }
     session.take_client(request).inspect_err(|error| log_failure(request, error)).ok()
-}
-
-async fn log_request(suspended: Suspended) -> Option<Held> {
-    tokio::task::spawn_blocking(move || suspended.log()).await.ok()
 }
 
 /// Answers without a 101, through httpd and its error documents, then ends the connection.

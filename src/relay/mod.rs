@@ -58,8 +58,10 @@ pub enum Outcome {
     UpstreamClosed,
     /// The client went away without a Close frame (what a browser calls 1006).
     ClientLost,
-    /// The upstream went away without a Close frame.
+    /// The upstream went away without a Close frame, and the client was told (1011).
     UpstreamLost,
+    /// The upstream went away inside a frame, so that no Close could be sent (a browser's 1006).
+    UpstreamBroke,
     /// The child stops.
     Stopped,
     /// The drain time after a graceful restart is over.
@@ -73,7 +75,7 @@ impl Outcome {
     pub fn by(self) -> &'static str {
         match self {
             Outcome::ClientClosed | Outcome::ClientLost => "client",
-            Outcome::UpstreamClosed | Outcome::UpstreamLost => "upstream",
+            Outcome::UpstreamClosed | Outcome::UpstreamLost | Outcome::UpstreamBroke => "upstream",
             Outcome::Stopped | Outcome::Drained | Outcome::Expired => "server",
         }
     }
@@ -86,6 +88,7 @@ impl fmt::Display for Outcome {
             Outcome::UpstreamClosed => "the upstream closed it",
             Outcome::ClientLost => "the client went away without a Close frame",
             Outcome::UpstreamLost => "the upstream went away without a Close frame",
+            Outcome::UpstreamBroke => "the upstream went away inside a frame",
             Outcome::Stopped => "the server stops",
             Outcome::Drained => "the drain time after a restart is over",
             Outcome::Expired => "the session's time is over",

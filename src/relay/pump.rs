@@ -304,10 +304,15 @@ impl Pump<'_> {
     }
 
     fn summary(&self) -> Summary {
-        let outcome = self.outcome.unwrap_or(Outcome::ClientLost);
+        let mut outcome = self.outcome.unwrap_or(Outcome::ClientLost);
+        if outcome == Outcome::UpstreamLost && !self.down.is_sealed() {
+            outcome = Outcome::UpstreamBroke;
+        }
         let close = match outcome {
-            Outcome::ClientClosed => self.up.frames.close_code(),
-            Outcome::UpstreamClosed => self.down.frames.close_code(),
+            Outcome::ClientClosed => Some(self.up.frames.close_code().unwrap_or(CloseCode::NONE)),
+            Outcome::UpstreamClosed => {
+                Some(self.down.frames.close_code().unwrap_or(CloseCode::NONE))
+            }
             _ if self.down.is_sealed() => self.closing,
             _ => None,
         };

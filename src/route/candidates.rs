@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 /// The keys that `rules` find in `request`, in order. The session (`WsRouteSession`) is read if a
 /// rule asks for it. A page does not go where another page left a [hint](Candidate::hint).
-/// `trace` gets a line for what was said of the session.
+/// `trace` gets a line for what was said of the session, and for each rule that finds no key.
 ///
 /// # Errors
 /// As [`key::candidates`] and [`claims_for`].
@@ -22,7 +22,7 @@ pub fn candidates(
 ) -> Result<Vec<Candidate>, Refusal> {
     let claims = claims_for(rules, session, request, SystemTime::now(), trace)?;
     let sources = Sources { expressions, claims: claims.as_ref() };
-    let mut candidates = key::candidates(rules, request, &sources)?;
+    let mut candidates = key::candidates(rules, request, &sources, trace)?;
     if candidates.iter().any(|candidate| candidate.hint) && !remember::may_use_hints(request) {
         candidates.retain(|candidate| !candidate.hint);
     }

@@ -124,6 +124,14 @@ impl KeyRule {
         matches!(self.source, Source::Session(_))
     }
 
+    /// For logs. Values that may be secrets are not shown.
+    fn no_match(&self, value: &str) -> String {
+        match self.source {
+            Source::Host | Source::Path => format!("{}: no match in {value:?}", self.label),
+            _ => format!("{}: no match", self.label),
+        }
+    }
+
     /// The key in `value`, and where the match of the whole REGEX ends.
     fn apply(&self, value: &str) -> Option<(String, usize)> {
         let Some(regex) = &self.regex else {
@@ -226,7 +234,8 @@ impl Source {
     }
 }
 
-/// The keys that `rules` find in `request`, in the order of the rules, each key once.
+/// The keys that `rules` find in `request`, in the order of the rules, each key once. `trace` gets
+/// a line for each rule that finds none.
 ///
 /// # Errors
 /// 400 if a key is longer than 255 bytes or holds control characters, if what it is taken from is
@@ -236,14 +245,18 @@ pub fn candidates(
     rules: &[KeyRule],
     request: &Request,
     sources: &Sources<'_>,
+    trace: &mut Vec<String>,
 ) -> Result<Vec<Candidate>, Refusal> {
     let mut found: Vec<Candidate> = Vec::new();
     for rule in rules {
-        let Some(value) = rule.source.value(request, sources)? else { continue };
-        let Some((key, end)) = rule.apply(&value) else { continue };
-        if key.is_empty() {
+        let Some(value) = rule.source.value(request, sources)? else {
+            trace.push(format!("{}: absent", rule.label));
             continue;
-        }
+        };
+        let Some((key, end)) = rule.apply(&value).filter(|(key, _)| !key.is_empty()) else {
+            trace.push(rule.no_match(&value));
+            continue;
+        };
         check_key(&key, &rule.label)?;
         // What was not UTF-8 has this character: two keys could look alike.
         if matches!(rule.source, Source::Path | Source::User) && key.contains('\u{fffd}') {

@@ -38,7 +38,7 @@ fn request() -> Request {
 
 fn keys(rules: &[&[&str]], request: &Request) -> Result<Vec<String>, Refusal> {
     let rules: Vec<KeyRule> = rules.iter().map(|r| KeyRule::parse(r).unwrap()).collect();
-    let found = candidates(&rules, request, &SOURCES)?;
+    let found = candidates(&rules, request, &SOURCES, &mut Vec::new())?;
     Ok(found.into_iter().map(|c| c.key).collect())
 }
 
@@ -156,7 +156,7 @@ fn tails() {
             ..Request::default()
         };
         let rule = KeyRule::parse(rule).unwrap();
-        let found = candidates(&[rule], &request, &SOURCES).unwrap();
+        let found = candidates(&[rule], &request, &SOURCES, &mut Vec::new()).unwrap();
         assert_eq!(found[0].tail.as_deref(), Some(*tail), "{path} {scope:?}");
     }
 }

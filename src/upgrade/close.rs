@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-/// The status code of a Close frame. Only what this module sends itself has a name.
+/// The status code of a Close frame. Only those that this module itself has to do with have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
     /// The server stops.
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
+    /// The Close frame that came had no code (only for logs: it is never sent).
+    pub const NONE: CloseCode = CloseCode(1005);
     /// Policy: the session's time is over.
     pub const POLICY: CloseCode = CloseCode(1008);
     /// The upstream was lost.

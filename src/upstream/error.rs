@@ -67,7 +67,7 @@ pub enum UpstreamError {
         pinned: String,
     },
     /// TLS and the response head did not come within the handshake deadline.
-    #[error("upstream-handshake-late: {peer}: no {missing} within {within:?}")]
+    #[error("upstream-handshake-late: {peer}: no {missing} within {within:?}{}", hint(missing))]
     HandshakeLate {
         /// The upstream.
         peer: String,
@@ -159,6 +159,13 @@ impl UpstreamError {
     }
 }
 
+fn hint(missing: &str) -> &'static str {
+    match missing {
+        "TLS handshake" => " (if it does not speak TLS, set scheme=ws)",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +200,7 @@ mod tests {
             (
                 UpstreamError::HandshakeLate { peer: peer(), missing: "TLS handshake", within },
                 (504, false, true),
-                "upstream-handshake-late: 127.0.0.1:5901: no TLS handshake within 500ms",
+                "upstream-handshake-late: 127.0.0.1:5901: no TLS handshake within 500ms (if it does not speak TLS, set scheme=ws)",
             ),
             (
                 UpstreamError::BadSwitch { peer: peer(), reason: "no Upgrade header".into() },

@@ -148,7 +148,7 @@ pub fn reason(error: &Error) -> String {
         Error::InvalidCertificate(NotValidForNameContext { expected, presented }) => {
             let names = match presented.is_empty() {
                 true => "no subjectAltName (a CN does not count)".into(),
-                false => presented.join(", "),
+                false => presented.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", "),
             };
             let expected = expected.to_str();
             format!("the certificate is not for {expected}, it has {names}: set name=, verify=off or pin=")
@@ -169,6 +169,12 @@ pub fn reason(error: &Error) -> String {
         }
         e => e.to_string(),
     }
+}
+
+/// `DnsName("a")`, as webpki writes it: `a`.
+fn plain(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')'));
+    inner.trim_matches('"')
 }
 
 fn webpki_error(error: &Error) -> Option<&webpki::Error> {

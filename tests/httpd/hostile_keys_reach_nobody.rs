@@ -434,8 +434,12 @@ async fn in_plain_http_and_in_mod_rewrite() {
     for (key, host, as_port, _) in KEYS {
         let key = key.replace("PORT", &port.to_string());
         for (sink, status) in [("host", *host), ("port", *as_port), ("sql", UNKNOWN)] {
+            // A name that some name server may know.
+            if status == 0 {
+                continue;
+            }
             let got = client.get(&format!("/{sink}?k={}", encoded(&key))).await.status;
-            assert!(status == 0 || got == status, "{sink} {key:?}: {got} instead of {status}");
+            assert_eq!(got, status, "{sink}: {key:?}");
         }
         // A header has no blanks at its ends.
         if key.trim() != key {

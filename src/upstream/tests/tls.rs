@@ -103,7 +103,7 @@ async fn certificates() {
             &only_desktop,
             "127.0.0.1",
             "ca={ca}",
-            "not for 127.0.0.1, it has DnsName(\"desktop\"): set name=",
+            "not for 127.0.0.1, it has desktop: set name=",
         ),
         (&only_desktop, "127.0.0.1", "ca={ca} name=desktop", OK),
         (&only_desktop, "localhost", "ca={ca} name=desktop", OK),

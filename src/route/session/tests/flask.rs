@@ -121,7 +121,7 @@ fn a_claim_becomes_a_key() {
         let now = SystemTime::now();
         let claims = claims_for(&rules, Some(&policy), &request, now, &mut Vec::new()).unwrap();
         let sources = Sources { expressions: &Nothing, claims: claims.as_ref() };
-        candidates(&rules, &request, &sources)
+        candidates(&rules, &request, &sources, &mut Vec::new())
     };
     let candidate = |key: &str, rule: &str| Candidate {
         key: key.into(),
@@ -148,7 +148,7 @@ fn a_claim_becomes_a_key() {
     assert_eq!(for_rules(&rules, Some(&policy)), (Ok(false), 1), "asked once");
     assert_eq!(for_rules(&rules, None), (Err(500), 0));
     let without = Sources { expressions: &Nothing, claims: None };
-    assert_eq!(candidates(&rules, &Request::default(), &without).unwrap(), []);
+    assert_eq!(candidates(&rules, &Request::default(), &without, &mut Vec::new()).unwrap(), []);
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! The blocks of memory that httpd's pools are made of, from one WebSocket's connection to the next.
+//!
+//! mpm_event keeps the pool of a connection that ends and uses it again, with its blocks; the pool
+//! of a suspended connection it never gets back. To fetch some six blocks anew from the kernel and
+//! to give them back was a third of what a short WebSocket cost. So they are kept here, and a new
+//! connection's pool, which has none yet, is lent some. They are ordinary blocks of APR: any
+//! allocator may get them and give them back.
+
+use crate::ffi;
+use std::collections::BTreeSet;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many blocks of 8 KiB a connection and its request need.
+const FOR_A_CONNECTION: usize = 6;
+/// How many of them are not in use any more when a session begins.
+const FOR_THE_REQUEST: usize = 2;
+/// How many are kept: 2 MiB in each child. The others go back to the system.
+const KEPT: usize = 256;
+/// How many pools are remembered as having been lent blocks.
+const REMEMBERED: usize = 4096;
+/// A block of APR's smallest size.
+const SMALLEST: usize = 4096;
+
+struct Spare {
+    blocks: Vec<NonNull<ffi::apr_memnode_t>>,
+    /// Pools that were lent blocks. One that comes by again is one that mpm_event kept, with them.
+    lent: BTreeSet<usize>,
+}
+
+// SAFETY: a block that no pool has belongs to whoever holds the pointer.
+unsafe impl Send for Spare {}
+
+static SPARE: Mutex<Spare> = Mutex::new(Spare { blocks: Vec::new(), lent: BTreeSet::new() });
+
+fn spare() -> MutexGuard<'static, Spare> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lends blocks to a connection's pool, if it is a new one (S23).
+///
+/// # Safety
+/// `pool` must be a live pool with an allocator of its own that no other thread uses during this
+/// call.
+pub unsafe fn lend(pool: *mut ffi::apr_pool_t) {
+    let mut guard = spare();
+    let Spare { blocks, lent } = &mut *guard;
+    if lent.len() >= REMEMBERED {
+        lent.clear();
+    }
+    if blocks.len() < FOR_A_CONNECTION || !lent.insert(pool as usize) {
+        return;
+    }
+    let mut list = ptr::null_mut();
+    for block in blocks.drain(blocks.len() - FOR_A_CONNECTION..) {
+        // SAFETY: the block is ours.
+        unsafe { (*block.as_ptr()).next = list };
+        list = block.as_ptr();
+    }
+    drop(guard);
+    // SAFETY: the caller guarantees the pool and its allocator.
+    unsafe { ffi::apr_allocator_free(ffi::apr_pool_allocator_get(pool), list) };
+}
+
+/// Takes the blocks back that a connection needs no longer now that it has no request to come.
+///
+/// # Safety
+/// As for [`lend`].
+pub unsafe fn take_back_spare(pool: *mut ffi::apr_pool_t) {
+    // SAFETY: the caller guarantees the pool and its allocator.
+    unsafe { take(ffi::apr_pool_allocator_get(pool), FOR_THE_REQUEST) }
+}
+
+/// Destroys a connection's pool and keeps its blocks.
+///
+/// # Safety
+/// As for [`lend`]; the pool is gone afterwards.
+pub unsafe fn destroy(pool: *mut ffi::apr_pool_t) {
+    // SAFETY: the caller guarantees the pool and its allocator. Without an owner the allocator
+    // outlives the pool; the blocks of the pool are in it then.
+    unsafe {
+        let allocator = ffi::apr_pool_allocator_get(pool);
+        ffi::apr_allocator_owner_set(allocator, ptr::null_mut());
+        ffi::apr_pool_destroy(pool);
+        take(allocator, FOR_A_CONNECTION);
+        ffi::apr_allocator_destroy(allocator);
+    }
+    spare().lent.remove(&(pool as usize));
+}
+
+/// Takes `n` blocks out of an allocator. If it has not as many, new ones come from the system, so
+/// that the next connection finds them.
+unsafe fn take(allocator: *mut ffi::apr_allocator_t, n: usize) {
+    let blocks = &mut spare().blocks;
+    for _ in 0..n.min(KEPT.saturating_sub(blocks.len())) {
+        // SAFETY: the caller guarantees the allocator; a block that it gives is ours.
+        unsafe {
+            let Some(block) = NonNull::new(ffi::apr_allocator_alloc(allocator, SMALLEST)) else {
+                return;
+            };
+            if (*block.as_ptr()).index != 1 {
+                return ffi::apr_allocator_free(allocator, block.as_ptr());
+            }
+            blocks.push(block);
+        }
+    }
+}
