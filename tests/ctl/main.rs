@@ -6,6 +6,8 @@
 mod harness;
 
 mod agrees_with_a_real_httpd;
+mod check_is_silent_where_it_works;
+mod check_names_the_cause;
 mod good_configurations_are_silent;
 mod lint_finds_what_is_wrong;
 mod resolve_decides_as_the_module;

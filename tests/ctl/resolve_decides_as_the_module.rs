@@ -162,6 +162,7 @@ fn the_way_is_told() {
         "key      path \"^/desktop/([^/]+)\" -> \"alice\"",
         "key      host \"^desktop-([^.]+)\\.\" -> no match",
         "owner    \"%{REMOTE_USER}\" -> \"alice\"",
+        "step     host ^desktop-([^.]+)\\.: no match in \"desktop.example.org\"",
         "step     key \"alice\" from path ^/desktop/([^/]+): resolver desktops: wss://127.0.0.1:6901",
         "address  127.0.0.1:6901: allowed",
         "target   wss://127.0.0.1:6901/ws",

@@ -7,7 +7,7 @@ fn completions_name_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
         let said = wsroutectl(&["completions", shell]);
         assert_eq!(said.code, 0, "{shell}: {}", said.err);
-        for word in ["wsroutectl", "resolve", "lint", "sessions"] {
+        for word in ["wsroutectl", "check", "resolve", "lint", "sessions"] {
             assert!(said.out.contains(word), "{shell}: {word}");
         }
     }
@@ -18,7 +18,8 @@ fn completions_name_the_verbs() {
 fn the_man_page_has_every_verb_and_option() {
     let said = wsroutectl(&["man"]);
     assert_eq!(said.code, 0, "{}", said.err);
-    for word in [".TH", "THE VERB RESOLVE", "THE VERB LINT", "sessions", "Exit code", "SEE ALSO"] {
+    let verbs = ["THE VERB CHECK", "THE VERB RESOLVE", "THE VERB LINT"];
+    for word in [".TH", "sessions", "Exit code", "SEE ALSO"].iter().chain(&verbs) {
         assert!(said.out.contains(word), "{word}");
     }
 }

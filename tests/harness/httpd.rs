@@ -407,6 +407,11 @@ impl Httpd {
         self.ports[0]
     }
 
+    /// Where it listens for TLS.
+    pub fn tls_port(&self) -> u16 {
+        self.ports[1]
+    }
+
     fn client_at(&self, port: u16, tls: Option<Tls>) -> Client {
         Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), tls)
     }
@@ -418,7 +423,7 @@ impl Httpd {
 
     /// A client over TLS.
     pub fn tls_client(&self, tls: Tls) -> Client {
-        self.client_at(self.ports[1], Some(tls))
+        self.client_at(self.tls_port(), Some(tls))
     }
 
     /// Clients over plaintext, TLS 1.2 and TLS 1.3.

@@ -1,6 +1,8 @@
-//! `wsroutectl`: says what an Apache configuration with mod_wsroute would do, and what is wrong
-//! with it. The decisions are the module's own code; httpd need not run, nor be installed.
+//! `wsroutectl`: says what an Apache configuration with mod_wsroute would do, what is wrong with it,
+//! and where a WebSocket breaks on its way. The decisions are the module's own code; for all but
+//! `check` httpd need not run, nor be installed.
 
+mod check;
 mod completions;
 mod lint;
 mod man;
@@ -22,6 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Check(check::Args),
     Resolve(resolve::Args),
     Lint(lint::Args),
     Completions(completions::Args),
@@ -32,6 +35,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
+        Verb::Check(args) => check::run(&args),
         Verb::Resolve(args) => resolve::run(&args),
         Verb::Lint(args) => lint::run(&args),
         Verb::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,0 +1,89 @@
+//! 5xx: what is behind the server that answered is down, late or broken.
+
+use super::super::http::printable;
+use super::super::probes::Evidence;
+use super::super::report::Verdict;
+
+/// Who is down.
+pub(super) fn verdict(evidence: &Evidence) -> Verdict {
+    let Evidence { answer, .. } = evidence;
+    let (status, text) = (answer.status, answer.text());
+    let ours = evidence.is_ours();
+    if let (503, true) = (status, answer.has("Retry-After")) {
+        let seconds = printable(answer.header("Retry-After"));
+        return Verdict::new(
+            "starting",
+            "the container",
+            format!(
+                "503: the container is not running yet (try again after {seconds} s, says the server)"
+            ),
+            "wait and try again; WsRouteTimeout boot= lets httpd wait for it; if it stays so: the container's state in the resolver's table",
+        );
+    }
+    if text.contains("SSL Handshake") {
+        return Verdict::new(
+            "upstream-tls",
+            "the container (its certificate), behind mod_proxy",
+            format!("{status}: mod_proxy does not accept the container's TLS: self-signed?"),
+            "SSLProxyEngine on, and SSLProxyCACertificateFile or SSLProxyVerify none; the error log says which",
+        );
+    }
+    match (status, ours) {
+        (502, true) => Verdict::new(
+            "upstream-failed",
+            "the container",
+            "502: mod_wsroute gets nowhere with the container: it is down, or its certificate is self-signed and WsRouteUpstream has verify=on, or it breaks the handshake off; or the resolver failed",
+            "the error log's line tells: upstream-refused: start it; upstream-tls: verify=off, ca= or pin=; upstream-closed: scheme=wss; upstream-bad-switch: its 101 is wrong; resolver-failed: the database. Give it here as --log FILE",
+        ),
+        (504, true) => Verdict::new(
+            "upstream-late",
+            "the container, or the resolver",
+            "504: the container or the resolver is late",
+            "the error log: upstream-connect-late (firewall, host down), upstream-handshake-late (busy), resolver-late (database). Give it here as --log FILE",
+        ),
+        (500, true) => Verdict::new(
+            "bad-configuration",
+            "httpd (mod_wsroute), or the container",
+            "500: a configuration that cannot be evaluated, or the container's own error",
+            "the error log: bad-configuration, panic, upstream-declined",
+        ),
+        (502 | 503, false) if evidence.is_proxied() => Verdict::new(
+            "upstream-down",
+            "the container, behind mod_proxy",
+            format!(
+                "{status}: mod_proxy does not reach the container (down, wrong port, or TLS that it does not accept)"
+            ),
+            "start it; the error log: AH00957/AH01114 (connection refused), AH01084/AH02039 (TLS: SSLProxyVerify); mod_proxy then refuses for retry=60 s more",
+        ),
+        (500, false) if evidence.is_proxied() => Verdict::new(
+            "proxy-broken",
+            "httpd (mod_proxy), or the application",
+            "500: mod_proxy has no protocol handler for its target, or the application failed",
+            "the error log: AH01144 (a2enmod proxy_http proxy_wstunnel), AH00961 (SSLProxyEngine on); else the application's log",
+        ),
+        (502 | 503, false) if matches!(evidence.page_of(), Some("nginx" | "haproxy")) => {
+            Verdict::new(
+                "upstream-down",
+                "what is behind the proxy",
+                format!(
+                    "{}: {} does not reach what is behind it (down, wrong port, or it hangs up)",
+                    status,
+                    evidence.page_of().unwrap_or_default()
+                ),
+                "start it; is its port right, does it want TLS? The proxy's log says",
+            )
+        }
+        (504, false) => Verdict::new(
+            "upstream-late",
+            "what is behind the proxy",
+            format!("{}: what is behind the proxy is late", evidence.said()),
+            "is it up and not busy? The proxy's log",
+        ),
+        _ => Verdict::new(
+            "server-error",
+            "the server, or what is behind it",
+            format!("{} instead of 101", evidence.said()),
+            "its error log; 502 and 503 mean that what is behind it is down",
+        ),
+    }
+}
