@@ -68,7 +68,8 @@ fn decide(
     request: &Request,
 ) {
     let sources = Sources { expressions: &NoExpressions, claims: None };
-    let candidates: Vec<Candidate> = candidates(rules, request, &sources).expect("keys");
+    let candidates: Vec<Candidate> =
+        candidates(rules, request, &sources, &mut Vec::new()).expect("keys");
     let ask = Ask {
         route,
         candidates: &candidates,

@@ -99,12 +99,7 @@ async fn certificates() {
         (&named, "localhost", "pin=sha256:{pin}", OK),
         (&named, "localhost", "pin=sha256:{wrong}", "upstream-pin-mismatch: localhost"),
         (&named, "localhost", "pin=sha256:{wrong} verify=off", "upstream-pin-mismatch: localhost"),
-        (
-            &only_desktop,
-            "127.0.0.1",
-            "ca={ca}",
-            "not for 127.0.0.1, it has desktop: set name=",
-        ),
+        (&only_desktop, "127.0.0.1", "ca={ca}", "not for 127.0.0.1, it has desktop: set name="),
         (&only_desktop, "127.0.0.1", "ca={ca} name=desktop", OK),
         (&only_desktop, "localhost", "ca={ca} name=desktop", OK),
         (&only_desktop, "localhost", "pin=sha256:{pin}", OK),
