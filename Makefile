@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test setup unit ctl ctl-test integration panic soak first-user browser check install uninstall clean
+.PHONY: help build demo test setup unit ctl ctl-test integration panic soak first-user browser install-test deb fresh-machine check install uninstall clean
 
 CARGO ?= cargo
 APXS  ?= apxs
@@ -12,7 +12,18 @@ CTL_FLAGS = --release --no-default-features --features ctl
 SO    := target/mod_wsroute.so
 PANIC_SO := target/mod_wsroute_panic.so
 export WSROUTE_SO ?= $(CURDIR)/$(SO)
-LIBEXECDIR = $(shell $(APXS) -q LIBEXECDIR)
+
+# What `make install` copies, and where to. Without Debian's a2enmod there is no MODS.
+PREFIX     ?= /usr/local
+LIBEXECDIR  = $(shell $(APXS) -q LIBEXECDIR)
+MODS        = $(if $(filter /etc/apache2,$(shell $(APXS) -q SYSCONFDIR)),/etc/apache2/mods-available)
+MODULE      = $(LIBEXECDIR)/mod_wsroute.so
+COMMAND     = $(PREFIX)/bin/wsroutectl
+MAN         = $(PREFIX)/share/man/man8/wsroutectl.8
+BASH        = $(PREFIX)/share/bash-completion/completions/wsroutectl
+ZSH         = $(PREFIX)/share/zsh/site-functions/_wsroutectl
+FISH        = $(PREFIX)/share/fish/vendor_completions.d/wsroutectl.fish
+INSTALLED   = $(MODULE) $(COMMAND) $(MAN) $(BASH) $(ZSH) $(FISH) $(if $(MODS),$(MODS)/wsroute.load $(MODS)/wsroute.conf)
 
 # $(call step,NAME,COMMAND): runs it and prints how long it took; the first failure stops make.
 define step
@@ -30,7 +41,7 @@ demo: ## two real desktops behind the module, for your browser; Ctrl-C ends it
 
 test: ## everything: unit, real httpd on three MPMs, first user's set-ups, browser
 	@tests/setup
-	@$(MAKE) --no-print-directory build ctl unit ctl-test integration panic first-user browser
+	@$(MAKE) --no-print-directory build ctl unit ctl-test install-test integration panic first-user browser
 	@echo "== all passed"
 
 setup: ## installs the Debian packages that build, demo and tests need
@@ -66,6 +77,17 @@ first-user: build ## Flask behind the first user's virtual hosts; WSROUTE_LONG=1
 browser: build ## the demo in headless Chromium; screenshots in target/browser
 	$(call step,browser,tests/browser/run)
 
+install-test: build ctl ## make install and uninstall; the module in an httpd that does not fit; the package's version
+	$(call step,install-test,tests/install/run)
+
+deb: ## the Debian package in target/deb, built offline from vendored crates; lintian
+	@tests/setup build deb
+	$(call step,deb,debian/build-package)
+
+fresh-machine: deb ## the package in a clean Debian 12: the README's own commands, an upgrade, a purge
+	@tests/setup fresh
+	$(call step,fresh-machine,tests/fresh_machine/run)
+
 check: ## formatting, clippy, rustdoc, documents, dependencies, shell scripts, all without warnings
 	@tests/setup build check
 	$(call step,fmt,$(CARGO) fmt --check)
@@ -77,14 +99,30 @@ check: ## formatting, clippy, rustdoc, documents, dependencies, shell scripts, a
 	$(call step,dependencies,tests/docs/dependencies)
 	$(call step,shell scripts,git ls-files -z | xargs -0 grep -lIE '^#!.*\b(ba)?sh$$' | xargs shellcheck)
 
-install: ## copies the built module to httpd's modules, and the command; honours DESTDIR
-	@test -f $(SO) || { echo "run 'make build' first"; exit 1; }
-	install -D -m 644 $(SO) $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so
-	@test ! -f target/wsroutectl || install -D -s -m 755 target/wsroutectl $(DESTDIR)/usr/local/bin/wsroutectl
-	@echo "LoadModule wsroute_module $(LIBEXECDIR)/mod_wsroute.so   # and the settings of conf/wsroute.conf"
+install: ## module, command, man page, completions: where apxs says, and PREFIX=/usr/local; honours DESTDIR
+	@test -f $(SO) -a -f target/wsroutectl || { echo "run 'make build ctl' first"; exit 1; }
+	@test -n "$(LIBEXECDIR)" || { echo "'$(APXS) -q LIBEXECDIR' said nothing: install apache2-dev, or set APXS"; exit 1; }
+	install -D -m 644 $(SO) $(DESTDIR)$(MODULE)
+	install -D -s -m 755 target/wsroutectl $(DESTDIR)$(COMMAND)
+	@for file in "$(MAN) man" "$(BASH) completions bash" "$(ZSH) completions zsh" "$(FISH) completions fish"; do set -- $$file; \
+	    echo "target/wsroutectl $$2 $$3 > $(DESTDIR)$$1"; \
+	    target/wsroutectl $$2 $$3 | install -D -m 644 /dev/stdin $(DESTDIR)$$1 || exit 1; done
+ifneq ($(MODS),)
+	install -D -m 644 conf/wsroute.load $(DESTDIR)$(MODS)/wsroute.load
+	@if test -f $(DESTDIR)$(MODS)/wsroute.conf; then echo "$(DESTDIR)$(MODS)/wsroute.conf is there already and stays as it is"; else \
+	    echo "install conf/wsroute.conf"; install -D -m 644 conf/wsroute.conf $(DESTDIR)$(MODS)/wsroute.conf; fi
+	@echo "now: a2enmod wsroute"
+else
+	@echo "now: LoadModule wsroute_module $(MODULE)   # and the settings of conf/wsroute.conf"
+endif
 
-uninstall: ## removes the installed module
-	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_wsroute.so $(DESTDIR)/usr/local/bin/wsroutectl
+uninstall: ## removes what `make install` copied; on Debian also disables the module
+	@test -n "$(LIBEXECDIR)" || { echo "'$(APXS) -q LIBEXECDIR' said nothing: install apache2-dev, or set APXS"; exit 1; }
+	@if test -z "$(DESTDIR)" -a -e "$(MODS)/wsroute.load" && type -P a2dismod >/dev/null; then a2dismod -q -f -p wsroute; fi
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
+	@# Folders of the system stay; those of a DESTDIR go with what was in them.
+	@test -z "$(DESTDIR)" || (cd "$(DESTDIR)" && for file in $(INSTALLED); do \
+	    rmdir -p --ignore-fail-on-non-empty ".$$(dirname $$file)" 2>/dev/null; done; true)
 
 clean: ## removes target/
 	$(CARGO) clean

@@ -4,6 +4,7 @@
 
 mod declared;
 pub mod directives;
+pub mod fit;
 pub mod headroom;
 
 pub use declared::Declared;

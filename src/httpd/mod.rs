@@ -15,5 +15,6 @@ pub mod log;
 pub mod mpm;
 pub mod pool;
 pub mod request;
+pub mod revision;
 pub mod seed;
 pub mod sockets_folder;

@@ -15,9 +15,10 @@ mod rewrite_map;
 mod runtime;
 mod suspended;
 
+use crate::config::fit;
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{connection, filtered, seed, sockets_folder};
+use crate::httpd::{connection, filtered, revision, seed, sockets_folder};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -74,6 +75,12 @@ httpd_entry! {
         // SAFETY: httpd calls this single-threaded; the functions match their hooks' types.
         unsafe {
             ffi::ap_hook_pre_config(
+                Some(refuse_a_misfit),
+                none,
+                none,
+                ffi::APR_HOOK_REALLY_FIRST as c_int,
+            );
+            ffi::ap_hook_pre_config(
                 Some(rewrite_map::register),
                 AFTER_MOD_REWRITE.0.as_ptr(),
                 none,
@@ -121,6 +128,25 @@ httpd_entry! {
                 none,
                 ffi::APR_HOOK_MIDDLE as c_int,
             );
+        }
+    }
+}
+
+httpd_entry! {
+    /// A pre_config hook: nothing of httpd but its version has been used by then. Another major
+    /// MMN does not come here; httpd refuses it at LoadModule.
+    fn refuse_a_misfit(
+        _pconf: *mut ffi::apr_pool_t,
+        _plog: *mut ffi::apr_pool_t,
+        _ptemp: *mut ffi::apr_pool_t,
+    ) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
+        let built = revision::mmn_of(&raw const wsroute_module);
+        match fit::misfit(built, revision::mmn(), revision::version()) {
+            None => ffi::OK as c_int,
+            Some(what) => {
+                log::server(Level::Crit, &what);
+                ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
+            }
         }
     }
 }
