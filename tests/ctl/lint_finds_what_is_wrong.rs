@@ -127,6 +127,14 @@ const CASES: &[Case] = &[
         good: "ProxyPass /ws ws://127.0.0.1:2/ timeout=1d\nProxyPass / http://127.0.0.1:1/",
     },
     Case {
+        name: "proxy-upgrade-ignored",
+        level: "error",
+        broken: "ProxyPass /api http://127.0.0.1:1/api\nProxyPass /v http://127.0.0.1:1/api/v timeout=1d upgrade=websocket",
+        line: 2,
+        says: "upgrade= is ignored",
+        good: "ProxyPass /v http://127.0.0.1:1/api/v timeout=1d upgrade=websocket\nProxyPass /api http://127.0.0.1:1/api",
+    },
+    Case {
         name: "proxy-idle",
         level: "warning",
         broken: "Timeout 300\nProxyPass /ws ws://127.0.0.1:2/",

@@ -58,6 +58,7 @@ const CHECKS: &[Check] = &[
     ("proxy-without-upgrade", proxies::without_upgrade),
     ("proxy-duplicate", proxies::duplicate),
     ("proxy-shadowed", proxies::shadowed),
+    ("proxy-upgrade-ignored", proxies::upgrade_ignored),
     ("proxy-idle", proxies::idle),
     ("redirected", order::redirected),
     ("section-replaced", order::replaced),

@@ -95,6 +95,36 @@ pub fn shadowed(site: &Site<'_>) -> Vec<Finding> {
     findings
 }
 
+/// `upgrade=` of a `ProxyPass` whose backend an earlier one has: both share its settings, which are
+/// the earlier one's (AH01146).
+pub fn upgrade_ignored(site: &Site<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (at, rule) in site.proxied.iter().enumerate() {
+        if rule.rule.option("upgrade").is_none() || site.route_of(rule).is_some() {
+            continue;
+        }
+        let shares = |other: &&Rule<'_>| {
+            std::ptr::eq(other.server, rule.server)
+                && !other.rule.rewrite
+                && other.rule.option("upgrade").is_none()
+                && has_worker_of(&other.rule.target, &rule.rule.target)
+        };
+        let Some(first) = site.proxied[..at].iter().find(shares) else { continue };
+        let other = first.rule.directive;
+        let what =
+            format!("upgrade= is ignored: {} at {} has this backend", other.name, other.place);
+        let mend = format!("put it before line {}, or use WsRoute", other.place.line);
+        findings.push(Finding::error(&rule.rule.directive.place, what, mend));
+    }
+    findings
+}
+
+/// mod_proxy takes the backend of `first` for `second` as well: it goes by the beginning of the URL.
+fn has_worker_of(first: &str, second: &str) -> bool {
+    let rest = second.strip_prefix(first.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// It has its path in itself: of several in `<Location>` sections the last one counts.
 fn is_listed(rule: &Rule<'_>) -> bool {
     let words = rule.rule.directive.words();

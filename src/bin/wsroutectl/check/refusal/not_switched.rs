@@ -8,7 +8,7 @@ use super::super::target::Target;
 use super::{Refused, stripped};
 
 /// How mod_proxy is made to pass a WebSocket on, or spared it.
-const PROXY_MEND: &str = "WsRoute ws://TARGET in that <Location>, or ProxyPass ... upgrade=websocket; RequestHeader set Upgrade cannot bring it back";
+const PROXY_MEND: &str = "WsRoute ws://TARGET in that <Location>, or ProxyPass ... upgrade=websocket before all other lines for that backend; RequestHeader set Upgrade cannot bring it back";
 
 impl Refused<'_> {
     /// Whoever answered did not want to, or did not see that it was an upgrade.
