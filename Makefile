@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test setup unit ctl ctl-test integration panic soak first-user browser install-test deb fresh-machine check install uninstall clean
+.PHONY: help build demo test setup unit ctl ctl-test integration panic soak first-user browser install-test deb fresh-machine bench bench-micro check install uninstall clean
 
 CARGO ?= cargo
 APXS  ?= apxs
@@ -11,6 +11,7 @@ MPMS  ?= event worker prefork
 CTL_FLAGS = --release --no-default-features --features ctl
 SO    := target/mod_wsroute.so
 PANIC_SO := target/mod_wsroute_panic.so
+export WSBENCH ?= ../shared/wsbench
 export WSROUTE_SO ?= $(CURDIR)/$(SO)
 
 # What `make install` copies, and where to. Without Debian's a2enmod there is no MODS.
@@ -87,6 +88,15 @@ deb: ## the Debian package in target/deb, built offline from vendored crates; li
 fresh-machine: deb ## the package in a clean Debian 12: the README's own commands, an upgrade, a purge
 	@tests/setup fresh
 	$(call step,fresh-machine,tests/fresh_machine/run)
+
+bench: ## beside other proxies, written into docs/performance.md, which tells the variables
+	@tests/setup bench
+	@$(MAKE) --no-print-directory build
+	$(call step,bench,benches/compare/run $(STEPS))
+	$(call step,report,benches/compare/report)
+
+bench-micro: ## single steps: detection, heads, routing, the frame cursor
+	$(call step,bench-micro,$(CARGO) bench --no-default-features --bench micro)
 
 check: ## formatting, clippy, rustdoc, documents, dependencies, shell scripts, all without warnings
 	@tests/setup build check

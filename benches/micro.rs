@@ -1,4 +1,4 @@
-//! What one step costs: detection, routing, the handshake's head, the frame cursor.
+//! What one step costs: detection, routing, the handshake's heads, the frame cursor.
 //!
 //!     cargo bench --no-default-features
 
@@ -8,10 +8,19 @@ use mod_wsroute::route::{
     self, Ask, Candidate, Expressions, Facts, KeyRule, ResolverConfig, Resolvers, Route, Sources,
 };
 use mod_wsroute::upgrade::frame::FrameCursor;
-use mod_wsroute::upgrade::{Request, detect};
-use mod_wsroute::upstream::{Extras, Target, UpstreamPolicy, request_head};
+use mod_wsroute::upgrade::{Request, accept, detect};
+use mod_wsroute::upstream::{Extras, Target, UpstreamPolicy, request_head, response_head};
 use std::hint::black_box;
 use tokio::runtime::{Builder, Runtime};
+
+/// What websockify answers.
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+    Server: WebSockify Python/3.11.2\r\n\
+    Date: Tue, 24 Nov 2026 19:05:00 GMT\r\n\
+    Upgrade: websocket\r\n\
+    Connection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+    Sec-WebSocket-Protocol: binary\r\n\r\n";
 
 struct NoExpressions;
 
@@ -21,7 +30,7 @@ impl Expressions for NoExpressions {
     }
 }
 
-/// What a browser sends.
+/// What a browser sends to open a WebSocket.
 fn request() -> Request {
     let headers = [
         ("Host", "desktop-alice.example.org"),
@@ -54,9 +63,23 @@ fn request() -> Request {
     }
 }
 
+/// What a browser sends for a page's image: every plain request of a site pays for its detection.
+fn plain_request() -> Request {
+    let mut request = request();
+    request.headers.retain(|(name, _)| name != "Upgrade" && !name.starts_with("Sec-WebSocket-"));
+    for (name, value) in &mut request.headers {
+        if name == "Connection" {
+            *value = b"keep-alive".to_vec();
+        }
+    }
+    request
+}
+
 fn detection(c: &mut Criterion) {
-    let request = request();
-    c.bench_function("detect an upgrade", |b| b.iter(|| detect(black_box(&request))));
+    let (upgrade, plain) = (request(), plain_request());
+    let mut group = c.benchmark_group("detect");
+    group.bench_function("an upgrade", |b| b.iter(|| detect(black_box(&upgrade))));
+    group.bench_function("a request that is no upgrade", |b| b.iter(|| detect(black_box(&plain))));
 }
 
 /// The way from a request to its target, as the module goes it.
@@ -113,8 +136,18 @@ fn handshake(c: &mut Criterion) {
     let Ok(Route::Template(template)) = Route::parse(&["ws://10.0.0.5:6901"]) else { return };
     let target: Target = template.expand(None, "/websockify", None).expect("a target");
     let (policy, extras) = (UpstreamPolicy::default(), Extras::default());
-    c.bench_function("build the upgrade's head", |b| {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let mut group = c.benchmark_group("handshake");
+    group.bench_function("build the request's head", |b| {
         b.iter(|| request_head::build(black_box(&target), &request, &policy, &extras));
+    });
+    group.bench_function("read the response's head", |b| {
+        b.to_async(&runtime).iter(|| async {
+            response_head::read(&mut black_box(RESPONSE), "container").await.expect("a head")
+        });
+    });
+    group.bench_function("the accept value", |b| {
+        b.iter(|| accept(black_box("dGhlIHNhbXBsZSBub25jZQ==")));
     });
 }
 
