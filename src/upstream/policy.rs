@@ -238,7 +238,7 @@ fn parse_subprotocol(arg: &str, value: &str) -> Result<Subprotocol, String> {
 }
 
 /// Token characters (RFC 9110 5.6.2), at least one.
-pub(super) fn is_token(s: &str) -> bool {
+pub fn is_token(s: &str) -> bool {
     !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

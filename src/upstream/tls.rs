@@ -170,7 +170,7 @@ impl fmt::Debug for TlsSettings {
 }
 
 /// The system's CAs, read once in each process (some milliseconds).
-fn system_roots() -> Arc<RootCertStore> {
+pub fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let load = || {
         let mut roots = RootCertStore::empty();

@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod headers;
 mod lint;
 mod man;
 mod output;

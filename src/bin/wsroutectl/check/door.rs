@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Facts};
-use super::http::{self, Answer, Headers, Io, NoAnswer};
+use super::http::{self, Answer, Io, NoAnswer};
 use super::report::{Mark, Report, Verdict};
 use super::target::Target;
-use super::tls::Trust;
+use super::tls::{Shown, Trust};
+use crate::headers::Headers;
 
 /// How to get to the server. The address is the one that answered.
 pub struct Door {
@@ -52,26 +54,38 @@ impl Door {
         Some((door, facts))
     }
 
-    /// A connection for questions to the target.
-    ///
-    /// # Errors
-    /// No connection; told as the end of one.
-    pub async fn open(&self) -> Result<Box<dyn Io>, NoAnswer> {
-        self.open_for(&self.target).await
-    }
-
     async fn open_for(&self, target: &Target) -> Result<Box<dyn Io>, NoAnswer> {
         let open = async {
-            let tcp = TcpStream::connect(self.address).await?;
-            tcp.set_nodelay(true)?;
             if !target.tls {
-                return Ok(Box::new(tcp) as Box<dyn Io>);
+                return Ok(Box::new(self.open_tcp().await?) as Box<dyn Io>);
             }
-            let (stream, _) = self.trust.connect(tcp, &target.host, &["http/1.1"]).await?;
+            let (stream, _) = self.open_tls(&target.host, &["http/1.1"]).await?;
             Ok(Box::new(stream) as Box<dyn Io>)
         };
         let opened = timeout(self.limit, open).await.map_err(|_| NoAnswer::Late)?;
         opened.map_err(|e: std::io::Error| NoAnswer::Closed(e.to_string()))
+    }
+
+    async fn open_tcp(&self) -> std::io::Result<TcpStream> {
+        let tcp = TcpStream::connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+
+    async fn open_tls(
+        &self,
+        host: &str,
+        alpn: &[&str],
+    ) -> std::io::Result<(TlsStream<TcpStream>, Shown)> {
+        self.trust.connect(self.open_tcp().await?, host, alpn).await
+    }
+
+    /// Asks the target for the upgrade. Behind a 101 the connection is the WebSocket's.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn upgrade(&self, sent: &Headers) -> Result<(Answer, Box<dyn Io>), NoAnswer> {
+        self.exchange(&self.target, sent).await
     }
 
     /// Asks on a connection of its own.
@@ -79,14 +93,23 @@ impl Door {
     /// # Errors
     /// No answer.
     pub async fn ask(&self, target: &Target, headers: &Headers) -> Result<Answer, NoAnswer> {
+        Ok(self.exchange(target, headers).await?.0)
+    }
+
+    async fn exchange(
+        &self,
+        target: &Target,
+        headers: &Headers,
+    ) -> Result<(Answer, Box<dyn Io>), NoAnswer> {
         let mut io = self.open_for(target).await?;
-        http::exchange(&mut *io, &http::head(&target.path, headers), self.limit).await
+        let head = http::head(&target.path, headers);
+        let answer = http::exchange(&mut *io, &head, self.limit).await?;
+        Ok((answer, io))
     }
 
     /// A TLS connection whose server would speak HTTP/2; `None` if it does not.
     pub async fn open_h2(&self) -> Option<Box<dyn Io>> {
-        let tcp = TcpStream::connect(self.address).await.ok()?;
-        let connect = self.trust.connect(tcp, &self.target.host, &["h2", "http/1.1"]);
+        let connect = self.open_tls(&self.target.host, &["h2", "http/1.1"]);
         let (stream, shown) = timeout(self.limit, connect).await.ok()?.ok()?;
         shown.h2.then(|| Box::new(stream) as Box<dyn Io>)
     }
@@ -106,11 +129,7 @@ impl Door {
     async fn tls(&self, insecure: bool, report: &mut Report) -> Option<Facts> {
         report.waiting("TLS");
         let host = &self.target.host;
-        let connect = async {
-            let tcp = TcpStream::connect(self.address).await?;
-            self.trust.connect(tcp, host, &["http/1.1"]).await
-        };
-        let text = match timeout(self.limit, connect).await {
+        let text = match timeout(self.limit, self.open_tls(host, &["http/1.1"])).await {
             Ok(Ok((_, shown))) => {
                 report.step("tls", Mark::Ok, shown.version);
                 return Some(certificate::step(&shown, &self.target, insecure, report));

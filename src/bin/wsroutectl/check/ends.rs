@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::frames::{End, Frame};
-use super::http::printable;
+use super::http::{beginning, printable};
 use super::report::Verdict;
 
 /// An end that is earlier counts as "at once".
@@ -137,7 +137,7 @@ impl Ended {
                         "something writes into the connection that speaks no WebSocket",
                     ),
                 };
-                let start = printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
+                let start = beginning(bytes);
                 let what = format!("behind the 101 comes {kind}: {start:?}");
                 Some(Verdict::new("not-websocket-bytes", "the container", what, mend))
             }

@@ -1,15 +1,14 @@
 //! The upgrade as a browser sends it, and what a browser checks in a 101.
 
-use std::collections::HashSet;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mod_wsroute::upgrade::accept;
 use rustls::crypto::aws_lc_rs;
 
-use super::http::{Answer, Headers, printable};
+use super::http::{Answer, printable};
 use super::report::Verdict;
 use super::target::Target;
+use crate::headers::{Headers, complete, value};
 
 /// What some servers and firewalls want to see.
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
@@ -44,7 +43,7 @@ impl Page {
             ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits".to_owned()),
             ("Sec-WebSocket-Protocol", self.subprotocol.clone()),
         ];
-        self.completed(lines.to_vec())
+        complete(lines, &self.headers)
     }
 
     /// A plain GET of the same page's browser.
@@ -55,21 +54,12 @@ impl Page {
             ("Accept", "*/*".to_owned()),
             ("Connection", "close".to_owned()),
         ];
-        let mut headers = self.completed(lines.to_vec());
+        let mut headers = complete(lines, &self.headers);
         headers.retain(|(name, _)| {
             let name = name.to_ascii_lowercase();
             name != "upgrade" && !name.starts_with("sec-websocket-")
         });
         headers
-    }
-
-    /// With the given headers; without the empty ones.
-    fn completed(&self, lines: Vec<(&str, String)>) -> Headers {
-        let given: HashSet<String> =
-            self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-        let usual = lines.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let kept = usual.filter(|(name, _)| !given.contains(&name.to_ascii_lowercase()));
-        kept.chain(self.headers.iter().cloned()).filter(|(_, value)| !value.is_empty()).collect()
     }
 }
 
@@ -79,12 +69,6 @@ fn key() -> String {
     // Without randomness the key is no secret anyway: it only ties an answer to its question.
     let _ = aws_lc_rs::default_provider().secure_random.fill(&mut bytes);
     STANDARD.encode(bytes)
-}
-
-/// The first value of a header in a request, or nothing.
-pub fn value<'a>(headers: &'a Headers, name: &str) -> &'a str {
-    let mut same = headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-    same.next().map_or("", |(_, value)| value)
 }
 
 /// Why a browser does not take this 101 for one.

@@ -7,15 +7,14 @@ pub use mod_wsroute::upstream::Io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::headers::{Headers, value};
+
 /// A head longer than this is no answer.
 const HEAD_MAX: usize = 64 << 10;
 /// Of a body no more than this is read.
 const BODY_MAX: usize = 64 << 10;
 /// A body that takes longer is left as it is.
 const BODY_TIME: Duration = Duration::from_secs(2);
-
-/// Header lines in their order.
-pub type Headers = Vec<(String, String)>;
 
 /// An answer.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +54,7 @@ impl NoAnswer {
 impl Answer {
     /// The first value of a header, or nothing.
     pub fn header(&self, name: &str) -> &str {
-        let mut same = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        same.next().map_or("", |(_, value)| value)
+        value(&self.headers, name)
     }
 
     /// The header exists.
@@ -100,6 +98,11 @@ impl Answer {
 /// Only what a terminal can show, not too much of it.
 pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// How bytes begin that are not what they should be.
+pub fn beginning(bytes: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)]))
 }
 
 /// The bytes of a `GET`.

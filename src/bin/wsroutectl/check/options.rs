@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mod_wsroute::upstream::policy::is_token;
 
 use super::Args;
-use super::http::Headers;
+use crate::headers::{self, Headers};
 
 /// Where the password of `--user NAME` may be.
 const PASSWORD: &str = "WSROUTECTL_PASSWORD";
@@ -45,16 +46,14 @@ fn password(args: &Args) -> Result<String, String> {
     })
 }
 
-/// `Name: value`
+/// `Name: value`, with a name that can be sent.
 ///
 /// # Errors
 /// Something else.
 pub fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("use \"Name: value\"")?;
-    let name = name.trim();
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    match !name.is_empty() && name.chars().all(token) {
-        true => Ok((name.to_owned(), value.trim().to_owned())),
+    let line = headers::parse(text)?;
+    match is_token(&line.0) {
+        true => Ok(line),
         false => Err("use \"Name: value\"".to_owned()),
     }
 }

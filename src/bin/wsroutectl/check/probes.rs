@@ -1,8 +1,9 @@
 //! Further questions that tell causes apart: the same request with one thing changed.
 
 use super::door::Door;
-use super::handshake::{Page, value};
-use super::http::{Answer, Headers, printable};
+use super::handshake::Page;
+use super::http::{Answer, printable};
+use crate::headers::{Headers, value};
 
 /// The words with which mod_wsroute answers what meant to be an upgrade and is none.
 const OURS: &str = "not a WebSocket upgrade: ";

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::ends::{self, Ended};
 use super::frames::{CLOSE, End, Frame, Frames, PING, PONG};
-use super::http::{Io, printable};
+use super::http::{Answer, Io, printable};
 use super::report::{Mark, Report};
 
 /// A pong that takes longer does not come.
@@ -26,10 +26,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// Behind the 101; `early` came with it.
-    pub fn new(io: Box<dyn Io>, early: Vec<u8>, compressed: bool) -> Session {
+    /// Behind `switched`, the 101.
+    pub fn new(io: Box<dyn Io>, switched: &Answer) -> Session {
         let now = Instant::now();
-        let frames = Frames::new(io, early, compressed);
+        let compressed = !switched.list("Sec-WebSocket-Extensions").is_empty();
+        let frames = Frames::new(io, switched.body.clone(), compressed);
         Session { frames, opened: now, heard: now, count: 0, bytes: 0, banner: None }
     }
 

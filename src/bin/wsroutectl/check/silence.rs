@@ -1,7 +1,7 @@
 //! Why there was no HTTP answer to the upgrade.
 
 use super::door::Door;
-use super::http::{NoAnswer, printable};
+use super::http::{NoAnswer, beginning};
 use super::report::Verdict;
 
 /// A record of TLS begins so: an alert, version 3.x.
@@ -33,7 +33,7 @@ pub async fn verdict(door: &Door, none: &NoAnswer) -> Verdict {
             "put websockify in front of it",
         ),
         NoAnswer::NotHttp(bytes) => {
-            let start = printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
+            let start = beginning(bytes);
             Verdict::new(
                 "not-http",
                 "the server on that port",

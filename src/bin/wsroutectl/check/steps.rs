@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use super::certificate::Facts;
 use super::door::{Door, Way};
-use super::handshake::{Page, flaw, value};
-use super::http::{Answer, Headers, exchange};
+use super::handshake::{Page, flaw};
+use super::http::Answer;
 use super::log::Logs;
 use super::refusal::Refused;
 use super::report::{Mark, Report, Verdict};
 use super::session::Session;
 use super::target::{Target, without_query};
 use super::tls::Trust;
-use super::{Args, h2, http, options, silence};
+use super::{Args, h2, options, silence};
+use crate::headers::{Headers, value};
 
 /// Seconds of `--idle`: longer than the 60 s after which httpd's Timeout and most proxies cut.
 const IDLE: u64 = 66;
@@ -123,13 +124,7 @@ impl Check<'_> {
         logs: &Logs,
     ) -> Option<(Answer, Session)> {
         self.report.waiting("upgrade");
-        let asked = async {
-            let mut io = door.open().await?;
-            let head = http::head(&self.target.path, sent);
-            let answer = exchange(&mut *io, &head, door.limit).await?;
-            Ok((answer, io))
-        };
-        let (answer, io) = match asked.await {
+        let (answer, io) = match door.upgrade(sent).await {
             Ok(asked) => asked,
             Err(none) => {
                 let verdict = match logs.verdict() {
@@ -156,8 +151,7 @@ impl Check<'_> {
             return None;
         }
         self.report.step("upgrade", Mark::Ok, "101, Sec-WebSocket-Accept is right");
-        let compressed = !answer.list("Sec-WebSocket-Extensions").is_empty();
-        let session = Session::new(io, answer.body.clone(), compressed);
+        let session = Session::new(io, &answer);
         Some((answer, session))
     }
 
@@ -208,14 +202,11 @@ impl Check<'_> {
         silent: Duration,
     ) -> Option<bool> {
         self.report.waiting("trying again with pings");
-        let mut io = door.open().await.ok()?;
-        let head = http::head(&self.target.path, &self.page.upgrade(&self.target));
-        let answer = exchange(&mut *io, &head, door.limit).await.ok()?;
+        let (answer, io) = door.upgrade(&self.page.upgrade(&self.target)).await.ok()?;
         if answer.status != 101 {
             return None;
         }
-        let compressed = !answer.list("Sec-WebSocket-Extensions").is_empty();
-        let mut session = Session::new(io, answer.body, compressed);
+        let mut session = Session::new(io, &answer);
         let longer = after + silent / 2 + Duration::from_millis(500);
         Some(session.lives_with_pings(longer, silent / 4).await)
     }

@@ -1,17 +1,16 @@
-//! TLS that goes on with any certificate and remembers what a browser would say about it.
+//! TLS that goes on with any certificate, and says what a browser would say about it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use mod_wsroute::upstream::tls::system_roots;
 use mod_wsroute::upstream::verifier::{AnyCertificate, KnownCertificate};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, Error};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -44,8 +43,7 @@ impl Trust {
     pub fn new(ca: Option<&Path>) -> Result<Trust, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let listed = ca.map(read).transpose()?.unwrap_or_default();
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let mut roots = system_roots().as_ref().clone();
         roots.add_parsable_certificates(listed.iter().cloned());
         let roots = Arc::new(roots);
         // Without any authority nothing can be trusted, and that is what is said then.
@@ -66,25 +64,37 @@ impl Trust {
     ) -> std::io::Result<(TlsStream<TcpStream>, Shown)> {
         let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
         let any = AnyCertificate(self.provider.signature_verification_algorithms);
-        let judge = Arc::new(Judge { trust: self.clone(), any, said: Mutex::new(Ok(())) });
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(std::io::Error::other)?
             .dangerous()
-            .with_custom_certificate_verifier(judge.clone())
+            .with_custom_certificate_verifier(Arc::new(any))
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name.clone(), tcp).await?;
         let session = stream.get_ref().1;
-        let leaf = session.peer_certificates().and_then(|chain| chain.first());
-        let leaf = leaf.cloned().unwrap_or_else(|| CertificateDer::from(Vec::new()));
-        let judged = judge.said.lock().map_or(Ok(()), |said| said.clone());
+        let (leaf, above) = match session.peer_certificates() {
+            Some([leaf, above @ ..]) => (leaf.clone().into_owned(), above),
+            _ => (CertificateDer::from(Vec::new()), &[][..]),
+        };
+        let judged = self.judge(&leaf, above, &name);
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
             _ => "TLS 1.3",
         };
         let h2 = session.alpn_protocol() == Some(b"h2");
         Ok((stream, Shown { version, h2, leaf, judged }))
+    }
+
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+    ) -> Result<(), Error> {
+        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let known = self.known.as_ref().ok_or(unknown)?;
+        known.verify_server_cert(leaf, above, name, &[], UnixTime::now()).map(drop)
     }
 }
 
@@ -94,55 +104,5 @@ fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         _ => Err(format!("--ca {}: no certificate in there, use a PEM file", file.display())),
-    }
-}
-
-/// Lets every certificate pass and remembers what the verifier says.
-#[derive(Debug)]
-struct Judge {
-    trust: Trust,
-    /// Checks that the server holds the certificate's key, whatever the certificate is.
-    any: AnyCertificate,
-    said: Mutex<Result<(), Error>>,
-}
-
-impl ServerCertVerifier for Judge {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let judged = self.trust.known.as_ref().ok_or(unknown);
-        let judged = judged.and_then(|k| k.verify_server_cert(leaf, chain, name, ocsp, now));
-        if let Ok(mut said) = self.said.lock() {
-            *said = judged.map(|_| ());
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.any.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.any.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.any.supported_verify_schemes()
     }
 }

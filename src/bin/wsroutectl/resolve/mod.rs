@@ -31,7 +31,7 @@ pub struct Args {
     #[command(flatten)]
     source: Source,
     /// A request header, "Name: value"; repeatable. "Name:" takes one away.
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = request::header)]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = crate::headers::parse)]
     headers: Vec<(String, String)>,
     /// The user that httpd's authentication would find.
     #[arg(long, value_name = "NAME")]

@@ -6,6 +6,7 @@ use mod_wsroute::upgrade::{Request, path::BadPath};
 use mod_wsroute::upstream::{Address, target::Target};
 
 use super::Args;
+use crate::headers::{self, Headers};
 
 /// What a browser sends besides `Host`. The key is the example of RFC 6455.
 const HANDSHAKE: [(&str, &str); 4] = [
@@ -27,7 +28,7 @@ pub struct Asked {
     pub host: String,
     path: String,
     query: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: Headers,
 }
 
 impl Asked {
@@ -50,7 +51,9 @@ impl Asked {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (rest, None),
         };
-        let headers = headers(authority, &args.headers);
+        let usual = [("Host", authority)].into_iter().chain(HANDSHAKE);
+        let usual = usual.map(|(name, value)| (name, value.to_owned()));
+        let headers = headers::complete(usual, &args.headers);
         let named = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Host"));
         let named = named.and_then(|(_, value)| {
             let url = Target::parse_url(&format!("{scheme}://{value}")).ok()?;
@@ -107,19 +110,4 @@ impl Asked {
             ..Request::default()
         })
     }
-}
-
-/// The browser's headers with the given ones in place of those of the same name.
-fn headers(authority: &str, given: &[(String, String)]) -> Vec<(String, String)> {
-    let usual = std::iter::once(("Host", authority)).chain(HANDSHAKE);
-    let is_given = |name: &str| given.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-    let kept = usual.filter(|(name, _)| !is_given(name));
-    let kept = kept.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    kept.chain(given.iter().filter(|(_, value)| !value.is_empty()).cloned()).collect()
-}
-
-/// `Name: value`
-pub fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("use \"Name: value\"")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

@@ -1,9 +1,9 @@
 //! 401, 403 and 407: who wants a login, and who forbids.
 
-use super::super::handshake::value;
 use super::super::probes::Evidence;
 use super::super::report::Verdict;
 use super::Refused;
+use crate::headers::value;
 
 impl Refused<'_> {
     pub(super) fn login(&self, evidence: &Evidence) -> Verdict {

@@ -1,10 +1,10 @@
 //! The same upgrade with one header changed: what makes the difference names the cause.
 
-use super::super::handshake::value;
 use super::super::http::printable;
 use super::super::probes::{Evidence, switches, with};
 use super::super::report::Verdict;
 use super::Refused;
+use crate::headers::value;
 
 impl Refused<'_> {
     /// Another name of the certificate gets the WebSocket: the virtual hosts are mixed up.

@@ -10,12 +10,13 @@ mod stripped;
 use super::certificate::Facts;
 use super::door::Door;
 use super::handshake::Page;
-use super::http::{Answer, Headers};
+use super::http::Answer;
 use super::log::Logs;
 use super::probes::Evidence;
 use super::report::Verdict;
 use super::silence;
 use super::target::without_query;
+use crate::headers::Headers;
 
 /// Everything that is known about a refused upgrade.
 pub struct Refused<'a> {

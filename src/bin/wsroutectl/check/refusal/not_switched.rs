@@ -1,11 +1,11 @@
 //! 200 and 4xx: whoever answered did not want to, or did not see that it was an upgrade.
 
-use super::super::handshake::value;
 use super::super::http::printable;
 use super::super::probes::Evidence;
 use super::super::report::Verdict;
 use super::super::target::Target;
 use super::{Refused, stripped};
+use crate::headers::value;
 
 /// How mod_proxy is made to pass a WebSocket on, or spared it.
 const PROXY_MEND: &str = "WsRoute ws://TARGET in that <Location>, or ProxyPass ... upgrade=websocket before all other lines for that backend; RequestHeader set Upgrade cannot bring it back";
