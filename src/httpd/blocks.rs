@@ -41,15 +41,18 @@ fn spare() -> MutexGuard<'static, Spare> {
 /// Lends blocks to a connection's pool, if it is a new one (S23).
 ///
 /// # Safety
-/// `pool` must be a live pool with an allocator of its own that no other thread uses during this
-/// call.
+/// `pool` must be a live pool that no other thread uses during this call; on event with an
+/// allocator of its own. Elsewhere nothing was ever taken, and it is not touched.
 pub unsafe fn lend(pool: *mut ffi::apr_pool_t) {
     let mut guard = spare();
     let Spare { blocks, lent } = &mut *guard;
+    if blocks.len() < FOR_A_CONNECTION {
+        return;
+    }
     if lent.len() >= REMEMBERED {
         lent.clear();
     }
-    if blocks.len() < FOR_A_CONNECTION || !lent.insert(pool as usize) {
+    if !lent.insert(pool as usize) {
         return;
     }
     let mut list = ptr::null_mut();
@@ -66,7 +69,8 @@ pub unsafe fn lend(pool: *mut ffi::apr_pool_t) {
 /// Takes the blocks back that a connection needs no longer now that it has no request to come.
 ///
 /// # Safety
-/// As for [`lend`].
+/// `pool` must be a live pool of event's with an allocator of its own that no other thread uses
+/// during this call.
 pub unsafe fn take_back_spare(pool: *mut ffi::apr_pool_t) {
     // SAFETY: the caller guarantees the pool and its allocator.
     unsafe { take(ffi::apr_pool_allocator_get(pool), FOR_THE_REQUEST) }
@@ -75,7 +79,7 @@ pub unsafe fn take_back_spare(pool: *mut ffi::apr_pool_t) {
 /// Destroys a connection's pool and keeps its blocks.
 ///
 /// # Safety
-/// As for [`lend`]; the pool is gone afterwards.
+/// As for [`take_back_spare`]; the pool is gone afterwards.
 pub unsafe fn destroy(pool: *mut ffi::apr_pool_t) {
     // SAFETY: the caller guarantees the pool and its allocator. Without an owner the allocator
     // outlives the pool; the blocks of the pool are in it then.

@@ -258,8 +258,9 @@ pub fn is_suspended(c: NonNull<ffi::conn_rec>) -> bool {
     }
 }
 
-/// Lends memory to a connection that has just begun, on its thread. For event alone: elsewhere a
-/// pool's allocator is not the connection's own.
+/// Lends memory to a connection that has just begun, on its thread. Only event's suspended
+/// connections leave any: elsewhere, where a pool's allocator is not the connection's own, there is
+/// nothing to lend.
 pub fn lend_blocks(c: NonNull<ffi::conn_rec>) {
     // SAFETY: the connection is live and of this thread.
     unsafe {

@@ -119,7 +119,12 @@ pub fn plan(
     child: &Child,
     worker: &Handle,
 ) -> Result<Plan, Refusal> {
-    let mut candidates = candidates(request, config, &head)?;
+    let mut steps = Vec::new();
+    let candidates = candidates(request, config, &head, &mut steps);
+    for step in steps {
+        log::request(Level::Debug, request, || step);
+    }
+    let mut candidates = candidates?;
     let mut remembered = None;
     if config.scope.remember == Some(true) {
         remembered = child.remember.add_to(&mut candidates, &head, SystemTime::now());
@@ -164,19 +169,14 @@ pub fn plan_for(
     }
 }
 
-/// The keys that the request's own rules find.
+/// The keys that the request's own rules find; `steps` says how.
 pub fn candidates(
     request: &RequestRef,
     config: &DirConfig,
     head: &Request,
+    steps: &mut Vec<String>,
 ) -> Result<Vec<Candidate>, Refusal> {
     let expressions = ExpressionsOf { request, compiled: config.expressions() };
     let session = config.scope.session.as_deref();
-    let mut steps = Vec::new();
-    let found =
-        route::candidates(config.scope.key_rules(), session, &expressions, head, &mut steps);
-    for step in steps {
-        log::request(Level::Debug, request, || step);
-    }
-    found
+    route::candidates(config.scope.key_rules(), session, &expressions, head, steps)
 }

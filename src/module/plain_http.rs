@@ -36,7 +36,9 @@ pub fn is_for_a_container(request: &RequestRef) -> bool {
     wanted(request, HttpMode::On).is_some_and(|(config, route)| {
         let head = request.snapshot(None);
         is_literal(route)
-            || handler::candidates(request, config, &head).is_ok_and(|c| !c.is_empty())
+            // The handler finds them again, and tells how.
+            || handler::candidates(request, config, &head, &mut Vec::new())
+                .is_ok_and(|c| !c.is_empty())
     })
 }
 

@@ -56,7 +56,7 @@ pub fn begin(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Pla
 httpd_entry! {
     /// A pre_connection hook, on the thread that will serve the new connection.
     fn on_connection(c: *mut ffi::conn_rec, _socket: *mut c_void) -> c_int = ffi::DECLINED; {
-        if let Some(c) = NonNull::new(c) && mpm::is_event() {
+        if let Some(c) = NonNull::new(c) {
             connection::lend_blocks(c);
         }
         ffi::DECLINED

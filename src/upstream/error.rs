@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// What [`UpstreamError::HandshakeLate`] says is missing when TLS is.
+pub const TLS_HANDSHAKE: &str = "TLS handshake";
+
 /// Why an upstream could not be opened. `Display` begins with a stable event word, then names the
 /// upstream (`peer`: `host:port`, with the address behind it if the host is a name, or a socket's
 /// path), then says why: `upstream-refused: 127.0.0.1:5901: connection refused`.
@@ -71,7 +74,7 @@ pub enum UpstreamError {
     HandshakeLate {
         /// The upstream.
         peer: String,
-        /// `TLS handshake` or `answer to the upgrade`.
+        /// [`TLS_HANDSHAKE`] or `answer to the upgrade`.
         missing: &'static str,
         /// The deadline.
         within: Duration,
@@ -161,7 +164,7 @@ impl UpstreamError {
 
 fn hint(missing: &str) -> &'static str {
     match missing {
-        "TLS handshake" => " (if it does not speak TLS, set scheme=ws)",
+        TLS_HANDSHAKE => " (if it does not speak TLS, set scheme=ws)",
         _ => "",
     }
 }
@@ -198,7 +201,7 @@ mod tests {
                 "upstream-connect-late: 127.0.0.1:5901: no connection within 500ms",
             ),
             (
-                UpstreamError::HandshakeLate { peer: peer(), missing: "TLS handshake", within },
+                UpstreamError::HandshakeLate { peer: peer(), missing: TLS_HANDSHAKE, within },
                 (504, false, true),
                 "upstream-handshake-late: 127.0.0.1:5901: no TLS handshake within 500ms (if it does not speak TLS, set scheme=ws)",
             ),

@@ -175,7 +175,7 @@ async fn connected(
         true => {
             let trust = trust(target, policy, extras)
                 .map_err(|reason| UpstreamError::Tls { peer: peer.clone(), reason })?;
-            clock.bound(&peer, "TLS handshake", tls::handshake(connected, trust)).await?
+            clock.bound(&peer, error::TLS_HANDSHAKE, tls::handshake(connected, trust)).await?
         }
     };
     Ok((Reached { io, peer }, clock))

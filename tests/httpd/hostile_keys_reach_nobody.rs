@@ -408,12 +408,10 @@ async fn from_every_source() {
 async fn in_plain_http_and_in_mod_rewrite() {
     let forbidden = Upstream::echo().await;
     let port = forbidden.address.port();
-    let conf = format!(
-        "WsRouteResolver sql sql sqlite:${{ROOT}}/db query=\"SELECT host, port FROM desktops WHERE name = :key\"\n\
+    let conf = "WsRouteResolver sql sql sqlite:${ROOT}/db query=\"SELECT host, port FROM desktops WHERE name = :key\"\n\
          RewriteEngine On\nRewriteMap of int:wsroute\n\
-         RewriteCond %{{HTTP:X-Desktop}} ^(?s)(.*)$\n\
-         RewriteCond ${{of:sql:%1|none}} (.*)\nRewriteRule ^/map$ /is/%1 [R,L]\n"
-    );
+         RewriteCond %{HTTP:X-Desktop} ^(?s)(.*)$\n\
+         RewriteCond ${of:sql:%1|none} (.*)\nRewriteRule ^/map$ /is/%1 [R,L]\n".to_owned();
     let routes = [
         ("host", format!("WsRoute \"ws://{{key}}:{port}/c\"\nWsRouteAllow 192.0.2.0/24")),
         ("port", "WsRoute \"ws://127.0.0.1:{key}/c\"\nWsRouteAllow 127.0.0.1:9".into()),
