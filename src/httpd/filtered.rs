@@ -9,6 +9,7 @@
 
 use super::connection::drain_brigade;
 use crate::ffi;
+use crate::upstream::Io;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::io;
@@ -182,6 +183,12 @@ enum Received {
     AskAgain,
     Data,
     End,
+}
+
+impl Io for Filtered {
+    fn move_here(&mut self) -> io::Result<()> {
+        self.network.socket.move_here()
+    }
 }
 
 impl AsyncRead for Filtered {

@@ -3,14 +3,13 @@
 
 use super::finish::{self, Details};
 use super::handoff::{Beginning, conclude, log_failure};
-use super::runtime::{Child, Ticket};
+use super::runtime::{self, Child, Ticket};
 use crate::ffi;
 use crate::httpd::connection;
-use crate::httpd::guard::guard_future;
 use crate::httpd::mpm::HeldSignals;
 use crate::httpd::request::RequestRef;
 use crate::httpd::{h2, mpm, pool};
-use crate::relay::{End, Summary, relay};
+use crate::relay::{End, Summary};
 use crate::tunnel::{self, Plan};
 use std::ffi::c_int;
 use std::io;
@@ -76,9 +75,8 @@ fn park(
     let summary = Arc::new(OnceLock::new());
     set_parked(request, Some((details.clone(), summary.clone())));
     let (done, over) = oneshot::channel();
-    let result = summary.clone();
-    worker.spawn(async move {
-        let summary = guard_future(relay(client, upstream, terms, &ticket.session)).await;
+    let (session, result) = (ticket.session.clone(), summary.clone());
+    runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
         let _ = result.set(summary);
         drop(ticket);
         let _ = done.send(());
@@ -150,8 +148,8 @@ fn carry_stream(request: &RequestRef, session: Beginning) -> io::Result<c_int> {
         End { io, early: Vec::new(), half_close: true }
     };
     let (done, over) = oneshot::channel();
-    worker.spawn(async move {
-        let summary = guard_future(relay(client, upstream, terms, &ticket.session)).await;
+    let session = ticket.session.clone();
+    runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
         drop(ticket);
         let _ = done.send(summary);
     });

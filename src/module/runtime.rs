@@ -1,13 +1,13 @@
 //! The tokio runtime of one httpd child: some threads with a single-threaded runtime each, so
-//! that a session's bytes never change threads. It exists from child_init to the child's end; the
+//! that no lock is needed for a session's bytes. It exists from child_init to the child's end; the
 //! parent never starts one.
 
+use crate::httpd::guard::guard_future;
 use crate::httpd::mpm::HeldSignals;
-use crate::relay::{Order, Session, Sessions};
+use crate::relay::{End, Order, Pause, Relay, Session, Sessions, Summary, Terms, Threads};
 use crate::route::remember::RememberKey;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,9 +46,8 @@ pub struct Child {
     pub remember: RememberKey,
     /// Set when the child stops at once: handshakes under way are given up.
     stopping: watch::Sender<bool>,
-    workers: Vec<Handle>,
-    next: AtomicUsize,
-    threads: Mutex<Vec<Worker>>,
+    threads: Arc<Threads>,
+    running: Mutex<Vec<Worker>>,
 }
 
 struct Worker {
@@ -61,26 +60,31 @@ impl Child {
     pub fn start(threads: usize, sockets: PathBuf, remember: RememberKey) -> io::Result<Child> {
         // Threads inherit what is held back here: no signal of httpd's ever runs on one of ours.
         let _signals = HeldSignals::all();
-        let mut workers = Vec::new();
-        let mut running = Vec::new();
-        for n in 0..threads {
+        let mut runtimes = Vec::new();
+        for _ in 0..threads {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(BLOCKING_THREADS)
                 .thread_keep_alive(Duration::from_secs(60))
                 .build()?;
-            workers.push(runtime.handle().clone());
-            let (stop, stopped) = oneshot::channel();
+            runtimes.push(runtime);
+        }
+        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+        let threads = Arc::new(Threads::new(handles));
+        let mut running = Vec::new();
+        for (n, runtime) in runtimes.into_iter().enumerate() {
+            let (threads, (stop, stopped)) = (threads.clone(), oneshot::channel());
             let thread = thread::Builder::new().name(format!("wsroute-{n}")).spawn(move || {
+                threads.enter(n);
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_timeout(Duration::from_millis(100));
             })?;
             running.push(Worker { stop, thread });
         }
-        let (next, threads) = (AtomicUsize::new(0), Mutex::new(running));
+        let running = Mutex::new(running);
         let stopping = watch::Sender::new(false);
         let sessions = Sessions::default();
-        Ok(Child { sessions, sockets, remember, stopping, workers, next, threads })
+        Ok(Child { sessions, sockets, remember, stopping, threads, running })
     }
 
     /// Tells all sessions, and those to come; `Stop` also gives up handshakes under way.
@@ -118,26 +122,62 @@ impl Child {
         result.blocking_recv().ok().flatten()
     }
 
-    /// The runtime thread for the next session: everything of one session stays on it.
+    /// The runtime thread for the next session.
     pub fn worker(&self) -> Handle {
-        let n = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-        self.workers[n].clone()
+        self.threads.next()
     }
 
     /// The thread that does what is not a session's.
     pub fn first_worker(&self) -> Handle {
-        self.workers[0].clone()
+        self.threads.first()
     }
 
     /// Ends the threads; what still runs on them is dropped.
     pub fn stop(&self) {
         let workers =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         for Worker { stop, thread } in workers {
             let _ = stop.send(());
             let _ = thread.join();
         }
     }
+}
+
+/// Relays on `worker`, or wherever there is more room for it later, until the session is over. Then
+/// `done` is called on that thread; without a summary if the relay panicked.
+pub fn relay(
+    worker: &Handle,
+    (client, upstream): (End, End),
+    terms: Terms,
+    session: Arc<Session>,
+    done: impl FnOnce(Option<Summary>) + Send + 'static,
+) {
+    let _runtime = worker.enter();
+    go_on(worker, Relay::new(client, upstream, terms, session), done);
+}
+
+fn go_on(
+    worker: &Handle,
+    mut relay: Relay,
+    done: impl FnOnce(Option<Summary>) + Send + 'static,
+) {
+    worker.spawn(async move {
+        match guard_future(relay.run()).await {
+            Some(Pause::MoveTo(other)) => {
+                relay.move_to(&other);
+                go_on(&other, relay, done);
+            }
+            Some(Pause::Over(summary)) => {
+                // The client's stream goes before the connection under it.
+                drop(relay);
+                done(Some(summary));
+            }
+            None => {
+                drop(relay);
+                done(None);
+            }
+        }
+    });
 }
 
 /// A session's place in the table; leaves it when dropped.

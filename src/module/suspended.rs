@@ -5,14 +5,14 @@
 use super::answer::Instead;
 use super::finish::{self, Ended};
 use super::handoff::{Beginning, conclude, log_failure};
-use super::runtime::{Child, Ticket};
+use super::runtime::{self, Child, Ticket};
 use crate::ffi;
 use crate::httpd::connection::{self, Client, Held, Suspended};
 use crate::httpd::errand::Errand;
 use crate::httpd::guard::guard_future;
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
-use crate::relay::{End, linger, relay};
+use crate::relay::{End, linger};
 use crate::tunnel::{self, Plan};
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
@@ -116,10 +116,9 @@ fn serve(suspended: Suspended, mut session: Beginning) {
     let client = take_client(&suspended.request(), &mut session);
     let Beginning { worker, upstream, terms, ticket, details, .. } = session;
     let Some(client) = client else { return end(suspended, None, ticket, worker) };
-    tokio::spawn(async move {
-        let relay = relay(client, upstream, terms, &ticket.session);
-        let ended = details.ended(guard_future(relay).await);
-        end(suspended, Some(ended), ticket, worker);
+    let session = ticket.session.clone();
+    runtime::relay(&worker.clone(), (client, upstream), terms, session, move |summary| {
+        end(suspended, Some(details.ended(summary)), ticket, worker);
     });
 }
 

@@ -18,11 +18,13 @@ mod direction;
 mod linger;
 mod pump;
 mod session;
+mod threads;
 
 pub use bridge::Bridge;
 pub use linger::linger;
-pub use pump::relay;
+pub use pump::{Pause, Relay};
 pub use session::{Order, Session, Sessions};
+pub use threads::Threads;
 
 use crate::upgrade::close::CloseCode;
 use crate::upstream::Io;

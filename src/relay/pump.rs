@@ -2,13 +2,15 @@
 //! its end. While bytes flow there is no timer and no lock.
 
 use super::direction::{Direction, Sink, Source};
-use super::{End, Order, Outcome, Session, Summary, Terms};
+use super::{End, Order, Outcome, Session, Summary, Terms, threads};
 use crate::upgrade::close::{CloseCode, close_frame};
 use crate::upstream::Io;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Both Close frames have passed: the upstream, as the server, ends the connection first
@@ -26,28 +28,59 @@ const HALF_CLOSED_IDLE: Duration = Duration::from_secs(60);
 const FRAME_END: Duration = Duration::from_secs(2);
 const FRAME_END_STOP: Duration = Duration::from_millis(300);
 
-/// Relays between the two ends until the tunnel is over. Runs on a tokio runtime with time; must
-/// be polled by one task only. Never fails: what went wrong is in the [`Summary`].
-pub async fn relay(client: End, upstream: End, terms: Terms, session: &Session) -> Summary {
-    let mut pump = Pump {
-        up: Direction::new(client.early),
-        down: Direction::new(upstream.early),
-        client: client.io,
-        upstream: upstream.io,
-        session,
-        terms,
-        obeyed: Order::None,
-        outcome: None,
-        closing: None,
-        policy: terms.expires.map(|after| (Outcome::Expired, Box::pin(sleep(after)))),
-        limit: None,
-        client_half_closes: client.half_close,
-        last_word: None,
-    };
-    poll_fn(|cx| pump.poll(cx)).await;
-    // A time limit may have come before the client was told: without waiting, a last try.
-    poll_fn(|cx| Poll::Ready(pump.down.poll_shutdown(cx, &mut *pump.client).is_ready())).await;
-    pump.summary()
+/// A tunnel at work. It belongs to one task at a time.
+pub struct Relay(Pump);
+
+/// Why a tunnel does not go on here.
+pub enum Pause {
+    /// It is over.
+    Over(Summary),
+    /// The thread is busy, and this one has room: [`Relay::move_to`] it, and go on there.
+    MoveTo(Handle),
+}
+
+impl Relay {
+    /// Begins a session. Inside a tokio runtime with time.
+    pub fn new(client: End, upstream: End, terms: Terms, session: Arc<Session>) -> Relay {
+        Relay(Pump {
+            up: Direction::new(client.early),
+            down: Direction::new(upstream.early),
+            client: client.io,
+            upstream: upstream.io,
+            session,
+            asked: 0,
+            registered: false,
+            terms,
+            obeyed: Order::None,
+            outcome: None,
+            closing: None,
+            policy: terms.expires.map(|after| (Outcome::Expired, Box::pin(sleep(after)))),
+            limit: None,
+            client_half_closes: client.half_close,
+            last_word: None,
+        })
+    }
+
+    /// Relays between the two ends until the tunnel is over or should go on elsewhere. Never fails:
+    /// what went wrong is in the [`Summary`].
+    pub async fn run(&mut self) -> Pause {
+        let pump = &mut self.0;
+        if let Some(runtime) = poll_fn(|cx| pump.poll(cx)).await {
+            return Pause::MoveTo(runtime);
+        }
+        // A time limit may have come before the client was told: without waiting, a last try.
+        poll_fn(|cx| Poll::Ready(pump.down.poll_shutdown(cx, &mut *pump.client).is_ready())).await;
+        Pause::Over(pump.summary())
+    }
+
+    /// Has `runtime` wake the tunnel from now on. From any thread, between two runs.
+    pub fn move_to(&mut self, runtime: &Handle) {
+        let _entered = runtime.enter();
+        // What could not be moved is woken by the runtime of before, which lives as long.
+        let _ = self.0.client.move_here();
+        let _ = self.0.upstream.move_here();
+        (self.0.asked, self.0.registered) = (0, false);
+    }
 }
 
 /// Why a tunnel is given a time limit. A later one replaces an earlier one.
@@ -76,14 +109,18 @@ impl Limit {
     }
 }
 
-struct Pump<'s> {
+struct Pump {
     client: Box<dyn Io>,
     upstream: Box<dyn Io>,
     /// Client to upstream.
     up: Direction,
     /// Upstream to client.
     down: Direction,
-    session: &'s Session,
+    session: Arc<Session>,
+    /// See [`threads::elsewhere`].
+    asked: u32,
+    /// The session's waker is this task's.
+    registered: bool,
     terms: Terms,
     obeyed: Order,
     /// The first cause of the end.
@@ -99,12 +136,15 @@ struct Pump<'s> {
     last_word: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
-impl Pump<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.session.register(cx.waker());
+impl Pump {
+    /// Ready when the tunnel is over, or with where it should go on.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Handle>> {
+        if let Some(runtime) = threads::elsewhere(&mut self.asked) {
+            return Poll::Ready(Some(runtime));
+        }
+        self.obey_orders(cx);
         loop {
             let before = self.state();
-            self.obey_orders();
             self.look_at_the_clock(cx);
             let _ = self.up.poll_copy(cx, &mut *self.client, &mut *self.upstream);
             let _ = self.down.poll_copy(cx, &mut *self.upstream, &mut *self.client);
@@ -112,7 +152,7 @@ impl Pump<'_> {
             self.note_ends();
             self.pass_on_ends(cx);
             if self.is_over() || self.time_is_over(cx) {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
             if self.state() == before {
                 return Poll::Pending;
@@ -126,7 +166,12 @@ impl Pump<'_> {
         (up.source, up.sink, down.source, down.sink, down.is_sealed())
     }
 
-    fn obey_orders(&mut self) {
+    fn obey_orders(&mut self, cx: &mut Context<'_>) {
+        // An order takes the waker away; so it is looked for after the waker is there.
+        if !self.registered || self.session.order() > self.obeyed {
+            self.session.register(cx.waker());
+            self.registered = true;
+        }
         let order = self.session.order();
         if order <= self.obeyed {
             return;

@@ -23,7 +23,10 @@ fn rig(terms: Terms, room: usize) -> Rig {
     let relay = tokio::spawn(async move {
         let client = End { io: Box::new(client_end), early: Vec::new(), half_close: true };
         let upstream = End { io: Box::new(upstream_end), early: Vec::new(), half_close: true };
-        relay(client, upstream, terms, &session).await
+        match Relay::new(client, upstream, terms, session).run().await {
+            Pause::Over(summary) => summary,
+            Pause::MoveTo(_) => unreachable!("there is one thread"),
+        }
     });
     Rig { client, upstream, sessions, relay }
 }

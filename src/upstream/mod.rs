@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::upgrade::Request;
@@ -21,6 +21,7 @@ pub mod error;
 pub mod header_lines;
 pub mod header_name;
 pub mod hop_by_hop;
+mod io;
 pub mod policy;
 pub mod request_head;
 pub mod response_head;
@@ -37,16 +38,12 @@ pub mod verifier;
 pub use body::Body;
 pub use connect::{Connected, Permit};
 pub use error::UpstreamError;
+pub use io::Io;
 pub use policy::UpstreamPolicy;
 pub use target::{Address, Target};
 
 use request_head::RequestHead;
 use response_head::ResponseHead;
-
-/// A byte stream to an upstream: TCP, Unix or TLS.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// What a resolver's answer adds to one request. `Debug` masks the values.
 #[derive(Clone, Default)]
