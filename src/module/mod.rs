@@ -4,6 +4,7 @@
 mod answer;
 mod config;
 mod directives;
+mod endings;
 mod finish;
 mod handler;
 mod handoff;

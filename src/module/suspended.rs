@@ -3,6 +3,7 @@
 //! a task on the runtime owns it; only an answer that is no 101 goes back to a worker thread.
 
 use super::answer::Instead;
+use super::endings;
 use super::finish::{self, Ended};
 use super::handoff::{Beginning, conclude, log_failure};
 use super::runtime::{self, Child, Ticket};
@@ -122,10 +123,9 @@ fn serve(suspended: Suspended, mut session: Beginning) {
     });
 }
 
-/// Logs and gives back what httpd gave. The log may be a pipe whose reader is slow: no place for a
-/// runtime thread. The thread that logs does the rest as well, if nothing is to be waited for.
+/// Logs and gives back what httpd gave, unless something is still to be waited for.
 fn end(suspended: Suspended, ended: Option<Ended>, ticket: Ticket, worker: Handle) {
-    tokio::task::spawn_blocking(move || {
+    endings::soon(move || {
         if let Some(ended) = ended {
             finish::record(&suspended.request(), &ended);
         }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
 /// How much is read at once, and so how much a direction can hold at most, in bytes.
-pub(super) const SCRATCH: usize = 64 * 1024;
+pub(super) const SCRATCH: usize = 68 * 1024;
 
 /// Reads per poll before the other direction, and other sessions, get their turn.
 const READS_PER_POLL: usize = 8;
