@@ -10,9 +10,9 @@
 use super::connection::drain_brigade;
 use crate::ffi;
 use crate::upstream::Io;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
-use std::io;
+use std::{io, mem};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -28,8 +28,10 @@ const ENCRYPT: usize = 64 * 1024;
 const RECEIVE: usize = 64 * 1024;
 
 thread_local! {
-    /// One buffer for each runtime thread.
+    /// Buffers of this runtime thread, for as long as one poll takes: for ciphertext that comes in, and
+    /// for ciphertext on its way out. What is left of it after the poll is the session's own.
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; RECEIVE].into());
+    static OUT_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 static INPUT: AtomicPtr<ffi::ap_filter_rec_t> = AtomicPtr::new(ptr::null_mut());
@@ -233,8 +235,12 @@ impl AsyncWrite for Filtered {
         }
         ready!(self.network.poll_send(cx))?;
         let bytes = &bytes[..bytes.len().min(ENCRYPT)];
-        self.with_task(cx, |this| this.encrypt(bytes))?;
-        if let Poll::Ready(Err(e)) = self.network.poll_send(cx) {
+        self.network.borrow_buffer();
+        let encrypted = self.with_task(cx, |this| this.encrypt(bytes));
+        let sent = self.network.poll_write_out(cx);
+        self.network.return_buffer();
+        encrypted?;
+        if let Poll::Ready(Err(e)) = sent {
             return Poll::Ready(Err(e));
         }
         Poll::Ready(Ok(bytes.len()))
@@ -279,6 +285,12 @@ impl Network {
 
     /// Sends what is unsent; `Ready(Ok)` when nothing is left.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_out(cx))?;
+        (self.unsent, self.sent) = (Vec::new(), 0);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.unsent.len() {
             let rest = &self.unsent[self.sent..];
             match ready!(Pin::new(&mut self.socket).poll_write(cx, rest)) {
@@ -287,9 +299,21 @@ impl Network {
                 Err(e) => return Poll::Ready(Err(e)),
             }
         }
-        self.unsent = Vec::new();
-        self.sent = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// The thread's buffer for what is about to be encrypted. Nothing is unsent.
+    fn borrow_buffer(&mut self) {
+        (self.unsent, self.sent) = (OUT_BUFFER.take(), 0);
+    }
+
+    /// Gives the thread's buffer back. What the socket did not take moves into one of our own.
+    fn return_buffer(&mut self) {
+        let left = self.unsent[self.sent..].to_vec();
+        let mut buffer = mem::replace(&mut self.unsent, left);
+        self.sent = 0;
+        buffer.clear();
+        OUT_BUFFER.set(buffer);
     }
 
     /// Reads to the end of the stream and forgets it.

@@ -253,5 +253,5 @@ fn open_can_be_spawned() {
     fn send<T: Send>(_: T) {}
     let (t, r, p, e) = (target("127.0.0.1:1"), request(&[]), policy(""), Extras::default());
     send(open(&t, &r, &p, &e, LONG, &anything));
-    send(Body::new(Box::new(tokio::io::empty()), Vec::new(), body::Framing::Empty, None));
+    send(Body::new(Box::new(tokio::io::duplex(1).0), Vec::new(), body::Framing::Empty, None));
 }
