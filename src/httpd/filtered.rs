@@ -12,11 +12,11 @@ use crate::ffi;
 use crate::upstream::Io;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
-use std::{io, mem};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Poll, ready};
+use std::{io, mem};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 

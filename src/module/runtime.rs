@@ -156,11 +156,7 @@ pub fn relay(
     go_on(worker, Relay::new(client, upstream, terms, session), done);
 }
 
-fn go_on(
-    worker: &Handle,
-    mut relay: Relay,
-    done: impl FnOnce(Option<Summary>) + Send + 'static,
-) {
+fn go_on(worker: &Handle, mut relay: Relay, done: impl FnOnce(Option<Summary>) + Send + 'static) {
     worker.spawn(async move {
         match guard_future(relay.run()).await {
             Some(Pause::MoveTo(other)) => {

@@ -163,3 +163,114 @@ fn computed() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{End, Pause, Relay, Sessions, Terms};
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::runtime::{Builder, Runtime};
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    fn threads(n: usize) -> (Vec<Runtime>, Arc<Threads>) {
+        let runtimes: Vec<_> = (0..n).map(|_| runtime()).collect();
+        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+        (runtimes, Arc::new(Threads::new(handles)))
+    }
+
+    fn is(handle: &Handle, runtime: &Runtime) -> bool {
+        handle.id() == runtime.handle().id()
+    }
+
+    #[test]
+    fn sessions_begin_on_the_first_thread_that_is_not_busy() {
+        let (runtimes, threads) = threads(3);
+        assert!(is(&threads.next(), &runtimes[0]));
+        threads.measured(0, 59);
+        assert!(is(&threads.next(), &runtimes[0]));
+        threads.measured(0, 60);
+        assert!(is(&threads.next(), &runtimes[1]));
+        threads.measured(1, 100);
+        threads.measured(2, 100);
+        let turns: Vec<_> = (0..3).map(|_| threads.next().id()).collect();
+        assert_eq!(turns, runtimes.iter().map(|r| r.handle().id()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn only_a_much_less_busy_thread_helps() {
+        let (_runtimes, threads) = threads(3);
+        threads.measured(1, 40);
+        threads.measured(2, 35);
+        let helpers = [59, 60, 65, 100].map(|load| threads.helper(0, load));
+        assert_eq!(helpers, [None, None, Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn every_other_session_goes_and_none_is_asked_twice() {
+        let (runtimes, threads) = threads(2);
+        threads.enter(0);
+        HERE.with_borrow_mut(|here| {
+            let here = here.as_mut().unwrap();
+            (here.gives_to, here.window) = (Some(1), 7);
+        });
+        let mut asked = [0; 4];
+        let goes =
+            asked.each_mut().map(|asked| elsewhere(asked).is_some_and(|to| is(&to, &runtimes[1])));
+        assert_eq!(goes, [false, true, false, true]);
+        assert!(asked.each_mut().iter_mut().all(|asked| elsewhere(asked).is_none()));
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    /// The bytes of a session pass as before on a thread that has never seen its sockets.
+    #[test]
+    fn a_session_that_moves_loses_nothing() {
+        let (mut runtimes, threads) = threads(2);
+        let (second, first) = (runtimes.pop().unwrap(), runtimes.pop().unwrap());
+        let outside = runtime();
+        let ((mut client, client_end), (mut upstream, upstream_end)) =
+            outside.block_on(async { (pair().await, pair().await) });
+        let mut relay = first.block_on(async {
+            let end = |io: TcpStream| {
+                let io = Box::new(TcpStream::from_std(io.into_std().unwrap()).unwrap());
+                End { io, early: Vec::new(), half_close: true }
+            };
+            let terms = Terms { drain: Duration::from_secs(30), expires: None };
+            let session = Sessions::default().enter();
+            Relay::new(end(client_end), end(upstream_end), terms, session)
+        });
+        outside.block_on(client.write_all(b"\x82\x04abcd")).unwrap();
+        threads.enter(0);
+        HERE.with_borrow_mut(|here| {
+            let here = here.as_mut().unwrap();
+            (here.gives_to, here.window, here.stays) = (Some(1), 1, true);
+        });
+        let Pause::MoveTo(to) = first.block_on(relay.run()) else { panic!("it should move") };
+        assert!(is(&to, &second));
+        relay.move_to(&to);
+        HERE.set(None);
+        drop(first);
+        let told = second.spawn(async move { matches!(relay.run().await, Pause::Over(_)) });
+        let driving = std::thread::spawn(move || second.block_on(told).unwrap());
+        outside.block_on(async {
+            let mut got = [0; 6];
+            upstream.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got, b"\x82\x04abcd");
+            upstream.write_all(b"\x82\x02ok\x88\x00").await.unwrap();
+            let mut got = [0; 6];
+            client.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got, b"\x82\x02ok\x88\x00");
+            drop((client, upstream));
+        });
+        assert!(driving.join().unwrap());
+    }
+}
