@@ -5,14 +5,13 @@
 //! There is no timer and no table: sessions count their own polls, and a session that is to leave
 //! learns so at its next one. An idle session is never asked.
 
-use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// A thread that computes for more than this share of the time, in percent, is busy: new sessions
+/// A thread that has work to do for more than this share of the time, in percent, is busy: new sessions
 /// begin elsewhere, and it gives some away.
 const BUSY: u32 = 60;
 /// Sessions go only to a thread that is so much less busy, in percent: else they would come back.
@@ -36,7 +35,7 @@ pub struct Threads {
 #[derive(Debug)]
 struct Thread {
     runtime: Handle,
-    /// In percent of a core.
+    /// In percent of the time.
     load: AtomicU32,
     /// When it was measured, in milliseconds since the start.
     measured: AtomicU64,
@@ -51,9 +50,9 @@ struct Here {
     threads: Arc<Threads>,
     number: usize,
     polls: u32,
-    /// When the window began, and what this thread had computed until then.
+    /// When the window began, and for how long this thread had worked until then.
     since: Instant,
-    computed: Duration,
+    worked: Duration,
     /// Counts the windows, so that a session is asked once in each.
     window: u32,
     /// Where every other session that is asked in this window has to go.
@@ -71,13 +70,13 @@ impl Threads {
 
     /// Tells the calling thread which one it is. To be called on each of them, once.
     pub fn enter(self: Arc<Threads>, number: usize) {
-        let (since, computed) = (Instant::now(), computed());
+        let worked = self.all[number].worked();
         HERE.set(Some(Here {
             threads: self,
             number,
             polls: 0,
-            since,
-            computed,
+            since: Instant::now(),
+            worked,
             window: 0,
             gives_to: None,
             stays: false,
@@ -146,10 +145,10 @@ impl Here {
         if passed < WINDOW {
             return;
         }
-        let computed = computed();
-        let load = 100 * (computed - self.computed).as_micros() / passed.as_micros();
+        let worked = self.threads.all[self.number].worked();
+        let load = 100 * worked.saturating_sub(self.worked).as_micros() / passed.as_micros();
         let load = load.min(100) as u32;
-        (self.since, self.computed) = (Instant::now(), computed);
+        (self.since, self.worked) = (Instant::now(), worked);
         self.threads.measured(self.number, load);
         self.gives_to = self.threads.helper(self.number, load);
         self.window = self.window.wrapping_add(1);
@@ -157,11 +156,11 @@ impl Here {
     }
 }
 
-/// How long this thread has computed since it began. Not the time between sleeps: on a machine
-/// that is short of cores another thread would gain nothing.
-fn computed() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+impl Thread {
+    /// How long it had something to do since it began, the time in which it waited for a core included.
+    fn worked(&self) -> Duration {
+        self.runtime.metrics().worker_total_busy_duration(0)
+    }
 }
 
 #[cfg(test)]
