@@ -6,7 +6,8 @@ mod boot;
 use boot::BootWait;
 
 use crate::route::{
-    self, AllowList, Ask, Candidate, Decision, Facts, PathTemplate, Refusal, Resolvers, Route,
+    self, AllowList, Ask, Candidate, Decision, Facts, PathTemplate, Refusal, Refused, Resolvers,
+    Route,
 };
 use crate::upgrade::Request;
 use crate::upstream::{
@@ -53,25 +54,36 @@ pub struct Plan {
 pub enum Denied {
     /// The request may not, or cannot, be routed.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] Refused),
     /// The upstream could not be reached, or did not switch as it should.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Denied {
+        Denied::Refused(refusal.into())
+    }
 }
 
 impl Denied {
     /// The HTTP status to answer with.
     pub fn status(&self) -> u16 {
         match self {
-            Denied::Refused(refusal) => refusal.status(),
+            Denied::Refused(Refused { refusal, .. }) => refusal.status(),
             Denied::Upstream(error) => error.status(),
         }
+    }
+
+    /// No key, or none that a resolver knows.
+    pub fn is_unknown_key(&self) -> bool {
+        matches!(self, Denied::Refused(Refused { refusal: Refusal::UnknownKey(_), .. }))
     }
 
     /// Seconds for `Retry-After`.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Denied::Refused(refusal) => refusal.retry_after(),
+            Denied::Refused(Refused { refusal, .. }) => refusal.retry_after(),
             Denied::Upstream(_) => None,
         }
     }
@@ -114,7 +126,7 @@ pub async fn locate(plan: &Plan) -> Report<()> {
         Ok(decision) => {
             (may_connect(&decision, &plan.allow).await.map_err(Denied::from), Some(decision))
         }
-        Err(refusal) => (Err(refusal.into()), None),
+        Err(refused) => (Err(refused.into()), None),
     };
     Report { result, decision, steps, warnings: plan.resolvers.warnings() }
 }
@@ -214,8 +226,8 @@ async fn try_until_up<A: Attempt>(
     loop {
         let decision = match decide(plan, &facts, steps).await {
             Ok(decision) => decided.insert(decision),
-            Err(refusal) if refusal.is_starting() && boot.wait(plan).await => continue,
-            Err(refusal) => return Err(refusal.into()),
+            Err(no) if no.refusal.is_starting() && boot.wait(plan).await => continue,
+            Err(no) => return Err(no.into()),
         };
         let error = match A::attempt(plan, decision).await {
             Ok(Tried::Done(done)) => return Ok(done),
@@ -243,7 +255,7 @@ async fn try_until_up<A: Attempt>(
     }
 }
 
-async fn decide(plan: &Plan, facts: &Facts, steps: &mut Vec<String>) -> Result<Decision, Refusal> {
+async fn decide(plan: &Plan, facts: &Facts, steps: &mut Vec<String>) -> Result<Decision, Refused> {
     let ask = Ask {
         route: &plan.route,
         candidates: &plan.candidates,

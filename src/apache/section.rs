@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::pattern::Pattern;
 use super::syntax::{Directive, Place, Problem};
 use crate::config::directives::TABLE;
-use crate::config::{Context, Line, ScopeConfig, ServerConfig};
+use crate::config::{Line, ScopeConfig, ServerConfig};
 use crate::words::words;
 
 /// What a section is for.
@@ -132,11 +132,11 @@ impl Builder<'_> {
         let named = |name: &std::ffi::CStr| name.to_str().is_ok_and(|name| directive.is(name));
         let Some(row) = TABLE.iter().find(|row| named(row.name)) else { return };
         let in_section = !matches!(section.kind, Kind::Server);
-        let result = if in_section && row.context == Context::Server {
+        let result = if in_section && !row.context.is_for_sections() {
             Err(format!("does not belong into {}, use it outside of sections", section.title))
         } else {
             words(&directive.args).and_then(|args| {
-                (row.apply)(&mut Line {
+                row.read(&mut Line {
                     scope: &mut section.scope,
                     server: self.server,
                     in_main_server: self.main && !in_section,

@@ -65,11 +65,6 @@ impl Server {
         let name = self.name.clone().or(first).unwrap_or_else(|| "*".to_owned());
         format!("{name}:{port}")
     }
-
-    /// One of its addresses has this port.
-    pub fn has_port(&self, port: u16) -> bool {
-        self.addresses.iter().any(|address| address.port.is_none_or(|own| own == port))
-    }
 }
 
 /// The arguments of `<VirtualHost>`.

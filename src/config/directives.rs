@@ -13,10 +13,28 @@ use std::sync::Arc;
 /// the server connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
+    /// The main server only, outside of sections.
+    MainServer,
     /// Main server and virtual hosts, outside of sections.
     Server,
     /// There, and in `<Directory>`, `<Location>`, `<If>`.
     Anywhere,
+}
+
+impl Context {
+    /// In the terms of httpd's own documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Context::MainServer => "server config",
+            Context::Server => "server config, virtual host",
+            Context::Anywhere => "server config, virtual host, directory",
+        }
+    }
+
+    /// It may stand in a section such as `<Location>`.
+    pub fn is_for_sections(self) -> bool {
+        self == Context::Anywhere
+    }
 }
 
 /// A row of the table. httpd ignores the case of names.
@@ -27,11 +45,7 @@ pub struct Directive {
     pub context: Context,
     /// The help that `httpd -L` shows.
     pub help: &'static CStr,
-    /// Takes the arguments over into the configuration.
-    ///
-    /// # Errors
-    /// What is wrong and what to write, as one line.
-    pub apply: fn(&mut Line<'_>) -> Result<(), String>,
+    apply: Apply,
 }
 
 /// One directive being read.
@@ -65,7 +79,7 @@ pub static TABLE: [Directive; 12] = [
     anywhere(c"WsRouteRemember", remember, c"On | Off: a cookie remembers a page's key for what the page asks for"),
     anywhere(c"WsRouteHttp", http, c"On | Off | Env: plain HTTP of this scope goes to the same container, through mod_proxy; or WSROUTE_TARGET says where"),
     anywhere(c"WsRouteTimeout", timeout, c"connect= handshake= boot= drain=: time limits"),
-    server(c"WsRouteThreads", threads, c"N: tokio worker threads in each child"),
+    main_server(c"WsRouteThreads", threads, c"N: tokio worker threads in each child"),
 ];
 
 type Apply = fn(&mut Line<'_>) -> Result<(), String>;
@@ -76,6 +90,24 @@ const fn anywhere(name: &'static CStr, apply: Apply, help: &'static CStr) -> Dir
 
 const fn server(name: &'static CStr, apply: Apply, help: &'static CStr) -> Directive {
     Directive { name, context: Context::Server, help, apply }
+}
+
+const fn main_server(name: &'static CStr, apply: Apply, help: &'static CStr) -> Directive {
+    Directive { name, context: Context::MainServer, help, apply }
+}
+
+impl Directive {
+    /// Takes the arguments over into the configuration. httpd has seen to sections, not to virtual
+    /// hosts.
+    ///
+    /// # Errors
+    /// What is wrong and what to write, as one line.
+    pub fn read(&self, line: &mut Line<'_>) -> Result<(), String> {
+        if self.context == Context::MainServer && !line.in_main_server {
+            return Err("belongs into the main server, not into a virtual host".into());
+        }
+        (self.apply)(line)
+    }
 }
 
 impl Line<'_> {
@@ -218,9 +250,6 @@ fn timeout(line: &mut Line<'_>) -> Result<(), String> {
 }
 
 fn threads(line: &mut Line<'_>) -> Result<(), String> {
-    if !line.in_main_server {
-        return Err("belongs into the main server, not into a virtual host".into());
-    }
     match line.args.as_slice() {
         [n] if n.parse().is_ok_and(|n: usize| (1..=64).contains(&n)) => {
             line.server.threads = n.parse().ok();

@@ -246,9 +246,15 @@ impl<'r> RequestRef<'r> {
         }
     }
 
-    /// Sets an environment variable, for logs and other modules.
+    /// Sets an environment variable, for logs and other modules; also in the requests that httpd
+    /// redirected to this one: the access log looks at the first or at the last one.
     pub fn set_env(&self, name: &CStr, value: &str) {
         self.set_in(|r| r.subprocess_env, name, value);
+        // SAFETY: `new` guarantees a live request; those that led to it live as long.
+        let earlier = unsafe { RequestRef::new((*self.as_ptr()).prev) };
+        if let Some(earlier) = earlier {
+            earlier.set_env(name, value);
+        }
     }
 
     /// Sets a note.

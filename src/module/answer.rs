@@ -6,6 +6,7 @@ use super::runtime::Child;
 use crate::ffi;
 use crate::httpd::connection;
 use crate::httpd::log::{self, Level, Level::Info};
+use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
 use crate::tunnel::Denied;
 use crate::upgrade::Malformed;
@@ -35,11 +36,13 @@ impl Instead {
             Instead::Denied(denied) => refuse(request, &denied),
             Instead::Answered(answered, target) => {
                 let status = answered.status;
-                log::request(Info, request, || {
-                    format!(
+                say(
+                    Info,
+                    request,
+                    &format!(
                         "upstream-declined: {target} answered {status} instead of switching to WebSocket"
-                    )
-                });
+                    ),
+                );
                 pass_on(request, *answered, child, worker)
             }
             Instead::Unavailable => unavailable(request),
@@ -47,10 +50,18 @@ impl Instead {
     }
 }
 
+/// Why there is no tunnel: the line in the error log, and its event word for the access log and for
+/// error documents.
+pub fn say(level: Level, request: &RequestRef, text: &str) {
+    let word = text.split_once(':').map_or(text, |(word, _)| word);
+    request.set_env(c"WSROUTE_REFUSED", word);
+    log::request(level, request, || text.to_owned());
+}
+
 /// The request wanted to be an upgrade and is none.
 pub fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {
     let text = format!("not a WebSocket upgrade: {why}");
-    log::request(Info, request, || text.clone());
+    say(Info, request, &text);
     request.explain(why.status(), &text);
     if why.status() == 426 {
         request.set_error_header(c"Sec-WebSocket-Version", "13");
@@ -59,9 +70,16 @@ pub fn refuse_malformed(request: &RequestRef, why: Malformed) -> c_int {
     why.status().into()
 }
 
-/// This child stops, or a panic ended what was asked (which has its own line).
+/// This child stops; or its runtime did not start, or a panic ended what was asked (both have a
+/// line of their own, at crit).
 pub fn unavailable(request: &RequestRef) -> c_int {
-    log::request(Info, request, || "unavailable: this child of httpd stops".into());
+    let text = match mpm::is_stopping() {
+        true => "unavailable: this child of httpd stops",
+        false => {
+            "unavailable: this child has no runtime, or a panic ended this: see the line at crit"
+        }
+    };
+    say(Info, request, text);
     ffi::HTTP_SERVICE_UNAVAILABLE as c_int
 }
 
@@ -70,7 +88,7 @@ pub fn refuse(request: &RequestRef, denied: &Denied) -> c_int {
     let status = denied.status();
     // A browser asks again and again while its container starts: nothing is wrong then.
     let level = if status >= 500 && denied.retry_after().is_none() { Level::Err } else { Info };
-    log::request(level, request, || denied.to_string());
+    say(level, request, &denied.to_string());
     if let Some(seconds) = denied.retry_after() {
         request.set_error_header(c"Retry-After", &seconds.to_string());
     }

@@ -34,7 +34,7 @@ const fn entry(directive: &'static Directive) -> ffi::command_rec {
         func: ffi::cmd_func { raw_args: Some(read) },
         cmd_data: ptr::from_ref(directive).cast_mut().cast(),
         req_override: match directive.context {
-            Context::Server => ffi::RSRC_CONF,
+            Context::MainServer | Context::Server => ffi::RSRC_CONF,
             Context::Anywhere => ffi::RSRC_CONF | ffi::ACCESS_CONF,
         } as c_int,
         args_how: ffi::cmd_how_RAW_ARGS,
@@ -96,7 +96,7 @@ unsafe fn apply(
         expressions: Vec::new(),
         warnings: Vec::new(),
     };
-    (directive.apply)(&mut line)?;
+    directive.read(&mut line)?;
     for warning in &line.warnings {
         log::server(Level::Warning, warning);
     }

@@ -16,8 +16,8 @@ use crate::httpd::log::{self, Level};
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
 use crate::relay::{End, Terms};
-use crate::route::Decision;
-use crate::tunnel::{Established, Report};
+use crate::route::{Decision, Refused};
+use crate::tunnel::{Denied, Established, Report};
 use crate::upgrade::accept;
 use crate::upstream::Switched;
 use std::io;
@@ -68,8 +68,12 @@ pub fn log_report<T>(request: &RequestRef, mut report: Report<T>) -> Report<T> {
         log::request(Level::Debug, request, || step);
     }
     log_warnings(request, &mut report);
-    if let Some(decision) = &report.decision {
-        name(request, decision);
+    match (&report.decision, &report.result) {
+        (Some(decision), _) => name(request, decision),
+        (None, Err(Denied::Refused(Refused { candidate: Some(candidate), .. }))) => {
+            name_key(request, &candidate.key, &candidate.rule);
+        }
+        (None, _) => {}
     }
     report
 }
@@ -84,12 +88,14 @@ pub fn log_warnings<T>(request: &RequestRef, report: &mut Report<T>) {
 /// For logs and other modules.
 fn name(request: &RequestRef, decision: &Decision) {
     request.set_env(c"WSROUTE_TARGET", &decision.target.to_string());
-    if let Some(key) = &decision.key {
-        request.set_env(c"WSROUTE_KEY", key);
+    if let (Some(key), Some(rule)) = (&decision.key, &decision.rule) {
+        name_key(request, key, rule);
     }
-    if let Some(rule) = &decision.rule {
-        request.set_env(c"WSROUTE_RULE", rule);
-    }
+}
+
+fn name_key(request: &RequestRef, key: &str, rule: &str) {
+    request.set_env(c"WSROUTE_KEY", key);
+    request.set_env(c"WSROUTE_RULE", rule);
 }
 
 /// A client's connection could not be taken out of httpd.

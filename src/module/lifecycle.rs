@@ -128,11 +128,20 @@ async fn watch(child: Arc<Child>, pid_file: Option<PathBuf>) {
             told = order;
             let n = child.sessions.count();
             if n > 0 {
-                let text = format!("drain: this child goes ({order:?}) with {n} sessions");
-                log::server(Level::Info, &text);
+                log::server(Level::Info, &format!("drain: {}; {n} sessions here", meaning(order)));
             }
             child.order(order);
         }
+    }
+}
+
+/// What `order` tells the sessions, for people.
+fn meaning(order: Order) -> &'static str {
+    match order {
+        Order::None => "nothing happens",
+        Order::Drain => "httpd has restarted, and this child lives until drain= is over",
+        Order::Leave => "httpd stops gracefully, and this child lives until drain= is over",
+        Order::Stop => "httpd stops, and the sessions are closed now",
     }
 }
 

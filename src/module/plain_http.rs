@@ -2,7 +2,7 @@
 //! the upstream connected to by the same rules; then mod_proxy speaks HTTP over that connection,
 //! which it reaches through a [`Bridge`].
 
-use super::answer::{refuse, unavailable};
+use super::answer::{refuse, say, unavailable};
 use super::config::{self, DirConfig};
 use super::handler;
 use super::handoff::log_report;
@@ -12,8 +12,8 @@ use crate::ffi;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
 use crate::relay::Bridge;
-use crate::route::{Decision, Refusal, Route};
-use crate::tunnel::{self, Denied, Plan, Report};
+use crate::route::{Decision, Route};
+use crate::tunnel::{self, Plan, Report};
 use crate::upstream::Reached;
 use crate::upstream::request_head::{HttpHead, plain_http};
 use std::ffi::c_int;
@@ -84,13 +84,13 @@ pub fn serve(request: &RequestRef) -> c_int {
             match hand_to_mod_proxy(request, config, &plan, decision, reached, &child) {
                 Ok(()) => ffi::DECLINED,
                 Err(error) => {
-                    log::request(Level::Err, request, || format!("bridge to mod_proxy: {error}"));
+                    say(Level::Err, request, &format!("bridge-failed: {error}"));
                     ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
                 }
             }
         }
         // A container that is gone must not take the portal's own pages along.
-        (Err(Denied::Refused(Refusal::UnknownKey(_))), _) if only_hints(&plan) => ffi::DECLINED,
+        (Err(denied), _) if denied.is_unknown_key() && only_hints(&plan) => ffi::DECLINED,
         (Err(denied), _) => refuse(request, &denied),
         (Ok(_), None) => unreachable!("nothing is reached without a decision"),
     }
@@ -164,7 +164,8 @@ pub fn set_environment(request: &RequestRef) -> c_int {
     let report = child.wait_for(&worker, async move { tunnel::locate(&plan).await });
     let Some(report) = report else { return unavailable(request) };
     match log_report(request, report).result {
-        Ok(()) | Err(Denied::Refused(Refusal::UnknownKey(_))) => ffi::DECLINED,
+        Ok(()) => ffi::DECLINED,
+        Err(denied) if denied.is_unknown_key() => ffi::DECLINED,
         Err(denied) => refuse(request, &denied),
     }
 }

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use thiserror::Error;
+
 use super::answer::Answer;
 use super::cache::Lookup;
 use super::key::Candidate;
@@ -62,28 +64,49 @@ impl Decision {
     }
 }
 
+/// No, and the candidate that decided so. Owned.
+#[derive(Debug, Clone, Error)]
+#[error("{refusal}")]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The candidate whose answer it was, or whose resolver failed; `None` if none decided.
+    pub candidate: Option<Box<Candidate>>,
+}
+
+impl Refused {
+    fn for_key(candidate: &Candidate, refusal: impl Into<Refusal>) -> Refused {
+        Refused { refusal: refusal.into(), candidate: Some(Box::new(candidate.clone())) }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        Refused { refusal, candidate: None }
+    }
+}
+
 /// Decides where a request goes. `trace` gets one line for each step, without secrets.
 ///
 /// # Errors
 /// See the head of this file.
-pub async fn decide(ask: Ask<'_>, trace: &mut Vec<String>) -> Result<Decision, Refusal> {
+pub async fn decide(ask: Ask<'_>, trace: &mut Vec<String>) -> Result<Decision, Refused> {
     let result = match ask.route {
-        Route::Off => Err(Refusal::BadConfiguration("WsRoute is Off".into())),
+        Route::Off => Err(Refusal::BadConfiguration("WsRoute is Off".into()).into()),
         Route::Template(template) => ask.fill(template, trace),
         Route::Resolvers(names) => ask.resolve(names, trace).await,
     };
-    if let Err(refusal) = &result {
+    if let Err(Refused { refusal, .. }) = &result {
         trace.push(format!("refused ({}): {refusal}", refusal.status()));
     }
     result
 }
 
 impl Ask<'_> {
-    fn fill(&self, template: &Template, trace: &mut Vec<String>) -> Result<Decision, Refusal> {
+    fn fill(&self, template: &Template, trace: &mut Vec<String>) -> Result<Decision, Refused> {
         if self.owner.is_some() {
-            return Err(Refusal::NotYours(
-                "a URL template has no owner; use a resolver, or take WsRouteOwner away".into(),
-            ));
+            let why = "a URL template has no owner; use a resolver, or take WsRouteOwner away";
+            return Err(Refusal::NotYours(why.into()).into());
         }
         let literal = template.literal();
         let candidate = self.candidates.first().filter(|_| !literal);
@@ -91,7 +114,11 @@ impl Ask<'_> {
         let tail = self.candidates.first().and_then(|c| c.tail.as_deref());
         let tail = tail.unwrap_or(&self.facts.tail);
         let key = candidate.map(|c| c.key.as_str());
-        let target = template.expand(key, &self.facts.raw_path, Some(tail))?;
+        let target = template.expand(key, &self.facts.raw_path, Some(tail));
+        let target = target.map_err(|error| match candidate {
+            Some(candidate) => Refused::for_key(candidate, error),
+            None => Refusal::from(error).into(),
+        })?;
         trace.push(match candidate {
             Some(c) => format!("{}: template: {target}", named(c)),
             None => format!("literal URL: {target}"),
@@ -112,28 +139,30 @@ impl Ask<'_> {
         &self,
         names: &[String],
         trace: &mut Vec<String>,
-    ) -> Result<Decision, Refusal> {
+    ) -> Result<Decision, Refused> {
         let unclear = |text: &str| text.contains('\u{fffd}');
         if unclear(&self.facts.path) || self.facts.user.as_deref().is_some_and(unclear) {
-            return Err(Refusal::BadKey("the path or the user's name is not UTF-8".into()));
+            return Err(Refusal::BadKey("the path or the user's name is not UTF-8".into()).into());
         }
         if self.owner == Some("") {
-            return Err(Refusal::NotYours("WsRouteOwner is empty: is nobody logged in?".into()));
+            let why = "WsRouteOwner is empty: is nobody logged in?";
+            return Err(Refusal::NotYours(why.into()).into());
         }
         if self.candidates.is_empty() {
-            return Err(Refusal::UnknownKey("no WsRouteKey rule gave a key".into()));
+            return Err(Refusal::UnknownKey("no WsRouteKey rule gave a key".into()).into());
         }
         for candidate in self.candidates {
             let query = self.facts.query(&candidate.key);
+            let refused = |refusal| Refused::for_key(candidate, refusal);
             for name in names {
-                let lookup = self.lookup(name, &query, candidate, trace).await?;
-                if let Some(answer) = lookup.answer {
-                    return self.judge(candidate, name, query, answer);
+                let lookup = self.lookup(name, &query, candidate, trace).await;
+                if let Some(answer) = lookup.map_err(refused)?.answer {
+                    return self.judge(candidate, name, query, answer).map_err(refused);
                 }
             }
         }
         let keys: Vec<_> = self.candidates.iter().map(|c| format!("{:?}", c.shown)).collect();
-        Err(Refusal::UnknownKey(format!("no resolver knows {}", keys.join(", "))))
+        Err(Refusal::UnknownKey(format!("no resolver knows {}", keys.join(", "))).into())
     }
 
     async fn lookup(

@@ -98,7 +98,7 @@ async fn run(case: &Case, keys: &[&str], trace: &mut Vec<String>) -> Result<Deci
         default_tls: case.tls,
         path: path.as_ref(),
     };
-    decide(ask, trace).await
+    decide(ask, trace).await.map_err(|refused| refused.refusal)
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ pub use allow::AllowList;
 pub use answer::Answer;
 pub use cache::CachedResolver;
 pub use candidates::candidates;
-pub use decide::{Ask, Decision, decide};
+pub use decide::{Ask, Decision, Refused, decide};
 pub use key::{Candidate, Expressions, KeyRule, Source, Sources};
 pub use origin::OriginPolicy;
 pub use refusal::Refusal;

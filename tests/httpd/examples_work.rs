@@ -10,6 +10,7 @@ mod ides;
 mod installed;
 mod others;
 mod programs;
+mod recipes;
 mod vscode;
 
 use crate::harness::*;
@@ -57,6 +58,17 @@ const KASM_BASIC: &str = "a2FzbV91c2VyOnMzY3JldA==";
 fn browser(httpd: &Httpd, host: &str, user: &str) -> Client {
     let password = if user == "alice" { "wonder" } else { "builder" };
     httpd.tls_client(Tls::V13).host(host).basic(user, password)
+}
+
+/// What becomes of an upgrade: the container says its name, or there is a status.
+async fn outcome(client: &Client, path: &str) -> String {
+    match client.ask(path).await {
+        Answer::Upgraded(_, mut ws) => ws.frame().await.text(),
+        Answer::Refused(response, _) => match response.header("Retry-After") {
+            "" => response.status.to_string(),
+            _ => format!("{} later", response.status),
+        },
+    }
 }
 
 /// The upgrade of `path` reaches the container that calls itself `name`, and bytes go both ways.

@@ -24,17 +24,6 @@ fn api(containers: Value) -> HttpServer {
     })
 }
 
-/// What becomes of an upgrade: the container says its name, or there is a status.
-async fn outcome(client: &Client, path: &str) -> String {
-    match client.ask(path).await {
-        Answer::Upgraded(_, mut ws) => ws.frame().await.text(),
-        Answer::Refused(response, _) => match response.header("Retry-After") {
-            "" => response.status.to_string(),
-            _ => format!("{} later", response.status),
-        },
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_flask_proxy() {
     let (alice, closed) = (plain_at(ANY, "alice's").await, Upstream::echo().await.end().await);

@@ -150,9 +150,9 @@ fn decide(
             Ok(decision) => {
                 allow(effective, &decision, report).await.map(|()| shown(&decision, request))
             }
-            Err(refusal) => {
+            Err(refused) => {
                 report.steps.pop(); // the refusal itself, which has its own line
-                Err(refuse(refusal, !candidates.is_empty()))
+                Err(refuse(refused.refusal, !candidates.is_empty()))
             }
         })
     })
