@@ -210,7 +210,7 @@ mod tests {
 
     fn head(status: u16, lines: &[(&str, &str)]) -> ResponseHead {
         let headers = lines.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect();
-        ResponseHead { status, reason: String::new(), headers, rest: Vec::new() }
+        ResponseHead { minor: 1, status, reason: String::new(), headers, rest: Vec::new() }
     }
 
     #[test]

@@ -219,7 +219,7 @@ fn switched(
 ) -> Result<Switched, UpstreamError> {
     match switch::check(&answer, &head.offer) {
         Ok(headers) => Ok(Switched { io, early: answer.rest, headers, peer }),
-        Err(reason) => Err(UpstreamError::BadSwitch { peer, reason }),
+        Err(flaw) => Err(UpstreamError::BadSwitch { peer, reason: flaw.to_string() }),
     }
 }
 
@@ -241,7 +241,7 @@ fn answered(
         let untrue = framed_otherwise && lower == "content-length";
         !ends_here && !untrue
     };
-    let ResponseHead { status, reason, headers, rest } = answer;
+    let ResponseHead { status, reason, headers, rest, .. } = answer;
     let headers = headers.into_iter().filter(|(name, _)| passes(name)).collect();
     Ok(Answered { status, reason, headers, body: Body::new(io, rest, framing, idle), peer })
 }

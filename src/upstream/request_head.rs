@@ -191,7 +191,7 @@ fn tokens<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
 }
 
 /// The names in an extension list, without parameters (RFC 6455 9.1).
-pub(super) fn extension_names<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+pub fn extension_names<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
     let name = |item: &String| item.split(';').next().unwrap_or("").trim().to_string();
     items(values).iter().map(name).collect()
 }

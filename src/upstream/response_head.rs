@@ -10,8 +10,10 @@ const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
 
 /// A response head, and what was read behind it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ResponseHead {
+    /// The digit behind `HTTP/1.`
+    pub minor: u8,
     /// 101, or 200..=999.
     pub status: u16,
     /// May be empty.
@@ -74,8 +76,12 @@ pub async fn read(
     }
 }
 
-/// One head from the front of `bytes` and its length, `None` if it is not complete.
-fn parse(bytes: &[u8], peer: &str) -> Result<Option<(ResponseHead, usize)>, UpstreamError> {
+/// One head (interim responses too) from the front of `bytes` and its length, `None` if it is not
+/// complete. Its `rest` is empty.
+///
+/// # Errors
+/// `NotHttp`, `HeadTooLarge` (100 headers).
+pub fn parse(bytes: &[u8], peer: &str) -> Result<Option<(ResponseHead, usize)>, UpstreamError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     match response.parse(bytes) {
@@ -86,11 +92,14 @@ fn parse(bytes: &[u8], peer: &str) -> Result<Option<(ResponseHead, usize)>, Upst
                 return Err(not_http(peer, format!("status {status:03}")));
             }
             let lines = response.headers.iter().map(|h| (h.name.to_string(), h.value.to_vec()));
-            let reason = response.reason.unwrap_or("").to_string();
-            Ok(Some((
-                ResponseHead { status, reason, headers: lines.collect(), rest: Vec::new() },
-                end,
-            )))
+            let head = ResponseHead {
+                minor: response.version.unwrap_or(0),
+                status,
+                reason: response.reason.unwrap_or("").to_string(),
+                headers: lines.collect(),
+                rest: Vec::new(),
+            };
+            Ok(Some((head, end)))
         }
         Err(httparse::Error::TooManyHeaders) => Err(too_large(peer, "100 headers")),
         Err(e) => {

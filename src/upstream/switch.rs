@@ -1,6 +1,8 @@
 //! Is this 101 the answer to our request (RFC 6455 4.1, the client's demands), and what of it
 //! goes on to the client?
 
+use thiserror::Error;
+
 use super::hop_by_hop::{is_hop_by_hop, items};
 use super::request_head::extension_names;
 use super::response_head::ResponseHead;
@@ -18,27 +20,60 @@ pub struct Offer {
     pub extensions: Vec<String>,
 }
 
+/// Which demand a 101 breaks. `Display` says it for a log line; what the upstream sent is in it
+/// escaped, at most 64 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Flaw {
+    /// No Upgrade header.
+    #[error("no Upgrade header in the 101")]
+    NoUpgrade,
+    /// It switches to something else.
+    #[error("Upgrade is not websocket but {0}")]
+    OtherUpgrade(String),
+    /// Connection does not name Upgrade.
+    #[error("no Connection: Upgrade in the 101")]
+    NoConnection,
+    /// No Sec-WebSocket-Accept.
+    #[error("no Sec-WebSocket-Accept in the 101")]
+    NoAccept,
+    /// Several of them.
+    #[error("more than one Sec-WebSocket-Accept in the 101")]
+    ManyAccepts,
+    /// It does not answer the key.
+    #[error("accept differs: Sec-WebSocket-Accept does not fit the key")]
+    WrongAccept,
+    /// More than one subprotocol was chosen.
+    #[error("more than one subprotocol in the 101")]
+    ManySubprotocols,
+    /// A subprotocol that was not offered.
+    #[error("subprotocol {0} was not offered")]
+    ForeignSubprotocol(String),
+    /// An extension that was not offered.
+    #[error("extension {0} was not offered")]
+    ForeignExtension(String),
+}
+
 /// Checks a 101. Returns its end-to-end headers for the client: without Upgrade, Connection,
 /// Sec-WebSocket-Accept and length, and without a subprotocol that the client did not offer.
 ///
 /// # Errors
 /// Says which demand is broken.
-pub fn check(head: &ResponseHead, offer: &Offer) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub fn check(head: &ResponseHead, offer: &Offer) -> Result<Vec<(String, Vec<u8>)>, Flaw> {
     let named = items(head.values("Connection"));
     if !items(head.values("Upgrade")).iter().any(|t| t == "websocket") {
         return Err(match head.values("Upgrade").next() {
-            None => "no Upgrade header in the 101".into(),
-            Some(other) => format!("Upgrade is not websocket but {}", shown(other)),
+            None => Flaw::NoUpgrade,
+            Some(other) => Flaw::OtherUpgrade(shown(other)),
         });
     }
     if !named.iter().any(|t| t == "upgrade") {
-        return Err("no Connection: Upgrade in the 101".into());
+        return Err(Flaw::NoConnection);
     }
     check_accept(head, &offer.accept)?;
     let subprotocol = check_subprotocol(head, offer)?;
     let extensions = extension_names(head.values("Sec-WebSocket-Extensions"));
     if let Some(extension) = extensions.iter().find(|e| !offer.extensions.contains(e)) {
-        return Err(format!("extension {} was not offered", shown(extension.as_bytes())));
+        return Err(Flaw::ForeignExtension(shown(extension.as_bytes())));
     }
 
     let known_to_client = subprotocol.is_some_and(|s| offer.client.iter().any(|c| c == s));
@@ -53,26 +88,26 @@ pub fn check(head: &ResponseHead, offer: &Offer) -> Result<Vec<(String, Vec<u8>)
     Ok(head.headers.iter().filter(|(name, _)| passes(name)).cloned().collect())
 }
 
-fn check_accept(head: &ResponseHead, expected: &str) -> Result<(), String> {
+fn check_accept(head: &ResponseHead, expected: &str) -> Result<(), Flaw> {
     let mut values = head.values("Sec-WebSocket-Accept");
     match (values.next(), values.next()) {
-        (None, _) => Err("no Sec-WebSocket-Accept in the 101".into()),
-        (Some(_), Some(_)) => Err("more than one Sec-WebSocket-Accept in the 101".into()),
+        (None, _) => Err(Flaw::NoAccept),
+        (Some(_), Some(_)) => Err(Flaw::ManyAccepts),
         (Some(value), None) if value.trim_ascii() == expected.as_bytes() => Ok(()),
-        (Some(_), None) => Err("accept differs: Sec-WebSocket-Accept does not fit the key".into()),
+        (Some(_), None) => Err(Flaw::WrongAccept),
     }
 }
 
-fn check_subprotocol<'a>(head: &'a ResponseHead, offer: &Offer) -> Result<Option<&'a str>, String> {
+fn check_subprotocol<'a>(head: &'a ResponseHead, offer: &Offer) -> Result<Option<&'a str>, Flaw> {
     let mut values = head.values("Sec-WebSocket-Protocol").map(<[u8]>::trim_ascii);
     let (Some(value), second) = (values.next(), values.next()) else { return Ok(None) };
     if second.is_some() || value.contains(&b',') {
-        return Err("more than one subprotocol in the 101".into());
+        return Err(Flaw::ManySubprotocols);
     }
     let text = std::str::from_utf8(value).unwrap_or("");
     match offer.sent.iter().any(|s| s == text) {
         true => Ok(Some(text)),
-        false => Err(format!("subprotocol {} was not offered", shown(value))),
+        false => Err(Flaw::ForeignSubprotocol(shown(value))),
     }
 }
 
@@ -89,7 +124,7 @@ mod tests {
         let split =
             |l: &str| l.split_once(": ").map(|(n, v)| (n.to_string(), v.as_bytes().to_vec()));
         let headers = lines.split('|').filter_map(split).collect();
-        ResponseHead { status: 101, reason: String::new(), headers, rest: Vec::new() }
+        ResponseHead { minor: 1, status: 101, reason: String::new(), headers, rest: Vec::new() }
     }
 
     fn offer() -> Offer {
@@ -144,7 +179,7 @@ mod tests {
             ),
         ];
         for (lines, expected) in table {
-            assert_eq!(check(&head(lines), &offer()).unwrap_err(), expected);
+            assert_eq!(check(&head(lines), &offer()).unwrap_err().to_string(), expected);
         }
         let table = [
             ("Sec-WebSocket-Accept: right=", "more than one Sec-WebSocket-Accept in the 101"),
@@ -157,7 +192,8 @@ mod tests {
             ("Sec-WebSocket-Extensions: x-evil", "extension \"x-evil\" was not offered"),
         ];
         for (more, expected) in table {
-            assert_eq!(check(&head(&format!("{GOOD}|{more}")), &offer()).unwrap_err(), expected);
+            let flaw = check(&head(&format!("{GOOD}|{more}")), &offer()).unwrap_err();
+            assert_eq!(flaw.to_string(), expected);
         }
     }
 }

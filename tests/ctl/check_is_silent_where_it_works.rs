@@ -1,22 +1,8 @@
 //! Deployments that work: `wsroutectl check` finds nothing.
 
+use crate::check_servers::{Haproxy, NGINX_PASSES, nginx, python};
+use crate::check_tools::works;
 use crate::harness::{Httpd, Pki, Upstream, location, run as command, ws};
-use crate::run::wsroutectl;
-
-fn works(args: &[&str]) {
-    let said = wsroutectl(&[&["check", "--hold", "1"], args].concat());
-    let marked = |mark| said.out.lines().any(|line: &str| line.starts_with(mark));
-    assert!(
-        said.code == 0 && !marked("FAIL") && !marked("warn"),
-        "{args:?}: {}{}",
-        said.out,
-        said.err
-    );
-    assert!(said.out.contains(" works\n"), "{}", said.out);
-    for step in ["tcp", "http", "upgrade", "subprotocol", "ping", "frames", "open", "close"] {
-        assert!(said.out.contains(&format!("  {step:11}  ")), "{step}: {}", said.out);
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_module_and_mod_proxy() {
@@ -28,7 +14,7 @@ async fn the_module_and_mod_proxy() {
     let users = command("openssl", &["passwd", "-apr1", "wonder"]);
     let setup = Httpd::with(conf).file("users", format!("alice:{users}"));
     let setup = setup.file("ca.pem", Pki::get().ca.cert.clone()).tls().module("http2");
-    let httpd = setup.global("Protocols h2 http/1.1").start().await;
+    let httpd = setup.global("Protocols h2 http/1.1\nH2WebSockets on").start().await;
     httpd.log().allow("AH0");
     let (port, ca) = (httpd.port(), httpd.root().join("ca.pem").display().to_string());
     works(&[&format!("ws://localhost:{port}/ws")]);
@@ -45,4 +31,38 @@ async fn servers_without_httpd() {
     works(&[&up.url()]);
     let named = Upstream::named("RFB 003.008\n").await;
     works(&[&named.url(), "--subprotocol", ""]);
+    let library = python(WEBSOCKETS);
+    works(&[&format!("ws://localhost:{}", library.port)]);
+}
+
+/// A server of Python's library; it asks for an upgrade otherwise.
+pub const WEBSOCKETS: &str = "
+import asyncio, sys, websockets
+async def echo(ws, path):
+    async for message in ws:
+        await ws.send(message)
+async def main():
+    async with websockets.serve(echo, '127.0.0.1', int(sys.argv[1]), subprotocols=['binary']):
+        await asyncio.Future()
+asyncio.run(main())
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_that_pass_it_on() {
+    let library = python(WEBSOCKETS);
+    let address = format!("127.0.0.1:{}", library.port);
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.pem").display().to_string();
+    std::fs::write(&ca, &Pki::get().ca.cert).expect("a file");
+    let pass = format!("location / {{ proxy_pass http://{address}; {NGINX_PASSES} }}");
+    let front = nginx("", &pass);
+    works(&[&format!("ws://localhost:{}/ws", front.port)]);
+    let front = nginx("ssl http2", &pass);
+    works(&[&format!("wss://localhost:{}/ws", front.port), "--ca", &ca]);
+    let haproxy = Haproxy { server: address.clone(), ..Haproxy::default() }.start();
+    works(&[&format!("ws://localhost:{}/ws", haproxy.port)]);
+    // haproxy announces extended CONNECT: the WebSocket must work over HTTP/2, too.
+    let bind = "ssl crt ROOT/both.pem alpn h2,http/1.1".to_owned();
+    let haproxy = Haproxy { server: address.clone(), bind, ..Haproxy::default() }.start();
+    works(&[&format!("wss://localhost:{}/ws", haproxy.port), "--ca", &ca]);
 }

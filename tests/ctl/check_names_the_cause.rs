@@ -1,76 +1,12 @@
 //! Deployments that are broken: `wsroutectl check` names the cause of each, and the hop.
 
+use crate::check_tools::{always, application, check, nowhere, url};
 use crate::harness::{
     Conn, Httpd, Pki, Upstream, accept_of, drain, frame, location, run as command, ws,
 };
-use crate::run::{Said, wsroutectl};
-use serde_json::Value;
+use crate::run::wsroutectl;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-/// What `check --json` found.
-struct Checked {
-    said: Said,
-    told: Value,
-}
-
-fn check(args: &[&str]) -> Checked {
-    let said = wsroutectl(&[&["check", "--json"], args].concat());
-    let told = serde_json::from_str(&said.out)
-        .unwrap_or_else(|e| panic!("{args:?}: {e}: {}{}", said.out, said.err));
-    Checked { said, told }
-}
-
-impl Checked {
-    /// It does not work, for this cause; the verdict has these words.
-    fn finds(&self, cause: &str, words: &[&str]) {
-        let verdict = &self.told["verdict"];
-        let what = format!("{cause}: {:#}", self.told);
-        assert_eq!((verdict["cause"].as_str(), self.said.code), (Some(cause), 1), "{what}");
-        let text = ["hop", "what", "mend"].map(|f| verdict[f].as_str().expect("text")).join(" ");
-        for word in words {
-            assert!(text.contains(word), "{word}: {what}");
-        }
-    }
-}
-
-fn url(httpd: &Httpd, path: &str) -> String {
-    format!("ws://localhost:{}{path}", httpd.port())
-}
-
-/// A port on which nobody listens.
-fn nowhere() -> String {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("its number").to_string()
-}
-
-async fn answer(mut conn: Conn, status: &str, headers: &str, body: &str) {
-    let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
-    let _ = conn.ws.try_raw(answer.as_bytes()).await;
-    let _ = conn.ws.io.shutdown().await;
-    drain(conn).await;
-}
-
-/// An application that takes upgrades, and asks for one otherwise.
-async fn application() -> Upstream {
-    Upstream::serve(|mut conn| async move {
-        if !conn.seen.header("Upgrade").eq_ignore_ascii_case("websocket") {
-            return answer(conn, "426 Upgrade Required", "Server: app\r\n", "upgrade, please")
-                .await;
-        }
-        conn.accept().await;
-        drain(conn).await;
-    })
-    .await
-}
-
-/// An application that answers everything like this.
-async fn always(status: &'static str, headers: &'static str, body: &'static str) -> Upstream {
-    Upstream::serve(move |conn| answer(conn, status, headers, body)).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mod_proxy_without_upgrade() {
@@ -261,6 +197,10 @@ async fn ends_behind_the_101() {
         (frame(8, true, false, b""), "closed-at-once", "1005"),
         (frame(8, true, false, &[0x03, 0xf3]), "closed-at-once", "1011"),
         (frame(2, true, true, b"x"), "masked-by-server", "1002"),
+        (frame(0, true, false, b"x"), "protocol-error", "never began"),
+        (frame(1, true, false, b"\xff"), "protocol-error", "UTF-8"),
+        (frame(8, true, false, &[0x03, 0xed]), "protocol-error", "nobody may send"),
+        (vec![0xc2, 1, 0], "protocol-error", "compression"),
         (b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), "not-websocket-bytes", "response"),
         (b"RFB 003.008\n".to_vec(), "not-websocket-bytes", "websockify"),
     ];
@@ -292,6 +232,16 @@ async fn a_101_that_is_none() {
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: base64\r\n",
             "wrong-subprotocol",
             "base64",
+        ),
+        (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Accept: ACCEPT\r\n",
+            "wrong-accept",
+            "more than one",
+        ),
+        (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: binary\r\nSec-WebSocket-Protocol: binary\r\n",
+            "wrong-subprotocol",
+            "more than one",
         ),
     ];
     for (lines, cause, words) in table {
@@ -336,6 +286,43 @@ async fn a_proxy_in_front_strips_headers() {
         let port = front(httpd.port(), lost).await;
         let asked = check(&[&format!("ws://localhost:{port}/ws")]);
         asked.finds("headers-stripped", &["proxy in front", "proxy_set_header"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn httpd_itself_strips_headers() {
+    let up = Upstream::echo().await;
+    let conf = location("/upgrade", "RequestHeader unset Upgrade")
+        + &location("/connection", "RequestHeader unset Connection")
+        + &location("/key", "RequestHeader unset Sec-WebSocket-Key")
+        + &ws("/", &up.url());
+    let httpd = Httpd::with(conf).start().await;
+    httpd.log().allow("AH00132");
+    for path in ["/upgrade", "/connection"] {
+        check(&[&url(&httpd, path)])
+            .finds("headers-stripped", &["or this httpd's own configuration", "wsroutectl lint"]);
+    }
+    check(&[&url(&httpd, "/key")]).finds("header-lost", &["Sec-WebSocket-Key", "did not arrive"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many() {
+    let own_page = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<title>429 Too Many Requests</title>";
+    let container = always("429 Too Many Requests", "", "slow down").await;
+    let ours = always("429 Too Many Requests", "Content-Type: text/html\r\n", own_page).await;
+    let conf = ws("/container", &container.url()) + &ws("/ours", &ours.url());
+    let httpd = Httpd::with(conf).start().await;
+    check(&[&url(&httpd, "/container")]).finds("rate-limit", &["the container", "slow down"]);
+    check(&[&url(&httpd, "/ours")]).finds("session-limit", &["mod_wsroute"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_that_make_no_difference() {
+    let moved = always("302 Found", "Location: /login?next=x\r\n", "").await;
+    let forbidden = always("403 Forbidden", "", "no session").await;
+    for (up, cause) in [(moved, "login-redirect"), (forbidden, "forbidden")] {
+        check(&[&up.url(), "--cookie", "sid=tell-nobody"])
+            .finds(cause, &["without the cookies the answer is the same", "drops Cookie"]);
     }
 }
 

@@ -1,15 +1,16 @@
-//! The steps "name", "tcp" and "tls", and every further connection for a probe.
+//! The step "tls", and every further connection for a probe.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Facts};
+use super::h2;
 use super::http::{self, Answer, Io, NoAnswer};
+use super::network;
 use super::report::{Mark, Report, Verdict};
 use super::target::Target;
 use super::tls::{Shown, Trust};
@@ -21,6 +22,8 @@ pub struct Door {
     pub target: Target,
     /// Where it is.
     pub address: SocketAddr,
+    /// Its other addresses that answer.
+    pub others: Vec<SocketAddr>,
     /// Of each step.
     pub limit: Duration,
     trust: Trust,
@@ -43,15 +46,21 @@ impl Door {
     pub async fn find(target: Target, way: Way, report: &mut Report) -> Option<(Door, Facts)> {
         let addresses = match way.connect {
             Some(address) => vec![address],
-            None => name(&target, way.limit, report).await?,
+            None => network::name(&target, way.limit, report).await?,
         };
-        let address = tcp(&addresses, way.limit, report).await?;
-        let door = Door { target, address, limit: way.limit, trust: way.trust };
+        let (address, others) = network::tcp(&addresses, way.limit, report).await?;
+        let door = Door { target, address, others, limit: way.limit, trust: way.trust };
         let facts = match door.target.tls {
             true => door.tls(way.insecure, report).await?,
             false => Facts::default(),
         };
         Some((door, facts))
+    }
+
+    /// The same server by another address.
+    pub fn at(&self, address: SocketAddr) -> Door {
+        let (target, trust) = (self.target.clone(), self.trust.clone());
+        Door { target, address, others: Vec::new(), limit: self.limit, trust }
     }
 
     async fn open_for(&self, target: &Target) -> Result<Box<dyn Io>, NoAnswer> {
@@ -84,7 +93,7 @@ impl Door {
     ///
     /// # Errors
     /// No answer.
-    pub async fn upgrade(&self, sent: &Headers) -> Result<(Answer, Box<dyn Io>), NoAnswer> {
+    pub async fn upgrade(&self, sent: &Headers) -> Result<(Answer, Option<Box<dyn Io>>), NoAnswer> {
         self.exchange(&self.target, sent).await
     }
 
@@ -100,16 +109,14 @@ impl Door {
         &self,
         target: &Target,
         headers: &Headers,
-    ) -> Result<(Answer, Box<dyn Io>), NoAnswer> {
-        let mut io = self.open_for(target).await?;
-        let head = http::head(&target.path, headers);
-        let answer = http::exchange(&mut *io, &head, self.limit).await?;
-        Ok((answer, io))
+    ) -> Result<(Answer, Option<Box<dyn Io>>), NoAnswer> {
+        let io = self.open_for(target).await?;
+        http::exchange(io, &http::head(&target.path, headers), self.limit).await
     }
 
-    /// A TLS connection whose server would speak HTTP/2; `None` if it does not.
+    /// A TLS connection whose server speaks HTTP/2; `None` if it does not.
     pub async fn open_h2(&self) -> Option<Box<dyn Io>> {
-        let connect = self.open_tls(&self.target.host, &["h2", "http/1.1"]);
+        let connect = self.open_tls(&self.target.host, &["h2"]);
         let (stream, shown) = timeout(self.limit, connect).await.ok()?.ok()?;
         shown.h2.then(|| Box::new(stream) as Box<dyn Io>)
     }
@@ -118,6 +125,11 @@ impl Door {
     pub async fn speaks_tls(&self) -> bool {
         let target = Target { tls: true, ..self.target.clone() };
         self.open_for(&target).await.is_ok()
+    }
+
+    /// The server wants a certificate of the client, and got none.
+    pub fn asks_for_certificate(&self) -> bool {
+        self.trust.asked_for_certificate()
     }
 
     async fn speaks_http(&self) -> bool {
@@ -129,97 +141,48 @@ impl Door {
     async fn tls(&self, insecure: bool, report: &mut Report) -> Option<Facts> {
         report.waiting("TLS");
         let host = &self.target.host;
-        let text = match timeout(self.limit, self.open_tls(host, &["http/1.1"])).await {
+        let failure = match timeout(self.limit, self.open_tls(host, &["http/1.1"])).await {
             Ok(Ok((_, shown))) => {
                 report.step("tls", Mark::Ok, shown.version);
                 return Some(certificate::step(&shown, &self.target, insecure, report));
             }
-            Ok(Err(e)) => e.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Ok(Err(e)) => e,
+            Err(_) => std::io::Error::other("no answer in time"),
         };
-        let verdict = match self.speaks_http().await {
-            true => Verdict::new(
+        let text = failure.to_string();
+        let verdict = match failure.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            _ if self.open_h2().await.is_some() => h2::only(),
+            _ if self.asks_for_certificate() => client_certificate(&text),
+            // What sends an alert speaks TLS.
+            Some(rustls::Error::AlertReceived(_)) => tls_failed(host, &text),
+            _ if self.speaks_http().await => Verdict::new(
                 "http-on-tls-port",
                 "the URL, or httpd",
                 format!("port {} speaks HTTP without TLS", self.target.port),
                 "use ws://, or SSLEngine on in that <VirtualHost>; from an https page only wss:// is allowed",
             ),
-            false => Verdict::new(
-                "tls-failed",
-                "httpd (TLS)",
-                format!("no TLS with {host}: {text}"),
-                "look at the error log (ssl:info); SSLEngine on, SSLProtocol with TLSv1.2 or later, ServerName",
-            ),
+            _ => tls_failed(host, &text),
         };
         report.fail("tls", text, verdict);
         None
     }
 }
 
-async fn name(target: &Target, limit: Duration, report: &mut Report) -> Option<Vec<SocketAddr>> {
-    report.waiting("looking up the name");
-    let looked = timeout(limit, lookup_host((target.host.as_str(), target.port))).await;
-    let text = match looked {
-        Ok(Ok(found)) => {
-            let found: Vec<SocketAddr> = found.collect();
-            if !found.is_empty() {
-                let shown: Vec<String> = found.iter().map(|a| a.ip().to_string()).collect();
-                report.step("name", Mark::Ok, format!("{} is {}", target.host, shown.join(", ")));
-                return Some(found);
-            }
-            "no address".to_owned()
-        }
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => "the name server is late".to_owned(),
-    };
-    let verdict = Verdict::new(
-        "no-such-name",
-        "DNS",
-        format!("{} has no address: {text}", target.host),
-        "mend the spelling or the DNS record (wildcards: *.example.org); to go on without: --connect ADDR:PORT",
-    );
-    report.fail("name", text, verdict);
-    None
+fn tls_failed(host: &str, text: &str) -> Verdict {
+    Verdict::new(
+        "tls-failed",
+        "httpd (TLS)",
+        format!("no TLS with {host}: {text}"),
+        "look at the error log (ssl:info); SSLEngine on, SSLProtocol with TLSv1.2 or later; UnrecognisedName: no ServerName, ServerAlias or certificate fits the name",
+    )
 }
 
-async fn tcp(addresses: &[SocketAddr], limit: Duration, report: &mut Report) -> Option<SocketAddr> {
-    let mut failures = Vec::new();
-    let mut late = false;
-    for address in addresses {
-        report.waiting(&format!("connecting to {address}"));
-        let text = match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => {
-                let (mark, before) = match failures.is_empty() {
-                    true => (Mark::Ok, String::new()),
-                    false => (Mark::Warn, format!("; before that {}", failures.join(", "))),
-                };
-                report.step("tcp", mark, format!("{address} answers{before}"));
-                return Some(*address);
-            }
-            Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused => "refused".to_owned(),
-            Ok(Err(e)) => e.to_string(),
-            Err(_) => {
-                late = true;
-                "no answer".to_owned()
-            }
-        };
-        failures.push(format!("{address}: {text}"));
-    }
-    let text = failures.join(", ");
-    let verdict = match late {
-        true => Verdict::new(
-            "tcp-silent",
-            "network",
-            format!("no connection: {text}"),
-            "a firewall drops the packets, or the host is down",
-        ),
-        false => Verdict::new(
-            "tcp-refused",
-            "httpd, or network",
-            format!("no connection: {text}"),
-            "is httpd running, is the port right, does Listen name this address?",
-        ),
-    };
-    report.fail("tcp", text, verdict);
-    None
+/// `text`: how the server ended it.
+pub fn client_certificate(text: &str) -> Verdict {
+    Verdict::new(
+        "client-certificate",
+        "httpd (SSLVerifyClient), or a proxy in front",
+        format!("the server demands a certificate of the client, and ended without one: {text}"),
+        "browsers send one only if the user has it and has chosen it for the page; SSLVerifyClient optional, or none for that <VirtualHost>. This command has none: check from inside, without that door",
+    )
 }

@@ -51,7 +51,7 @@ impl Ended {
     }
 
     fn is_broken(&self) -> bool {
-        matches!(self.end, End::Masked | End::NotFrames(_))
+        matches!(self.end, End::Masked | End::Forbidden(_) | End::NotFrames(_))
     }
 
     /// `Close 1011 "..." after 0.2 s`
@@ -62,6 +62,7 @@ impl Ended {
             (None, End::Ended) => format!("ended without a Close frame (1006) after {after:.1} s"),
             (None, End::Broke(text)) => format!("broken off (1006) after {after:.1} s: {text}"),
             (None, End::Masked) => "a masked frame".to_owned(),
+            (None, End::Forbidden(rule)) => format!("against the rules: {rule}"),
             (None, End::NotFrames(_)) => "bytes that are no frames".to_owned(),
         }
     }
@@ -122,6 +123,12 @@ impl Ended {
                 "the container",
                 "the server masks its frames, which only clients do: browsers close with 1002",
                 "mend the server; a server library is used as a client, or a proxy echoes our bytes",
+            )),
+            End::Forbidden(rule) => Some(Verdict::new(
+                "protocol-error",
+                "the container, or a proxy that changes frames",
+                format!("the server sent {rule}: browsers end the WebSocket with 1002 or 1007"),
+                "mend the server or its WebSocket library; ask it directly to leave out what is between",
             )),
             End::NotFrames(bytes) => {
                 let (kind, mend) = match &bytes[..] {

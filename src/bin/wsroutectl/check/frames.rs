@@ -36,6 +36,8 @@ pub enum End {
     Broke(String),
     /// A frame that came masked: only clients mask.
     Masked,
+    /// A frame that breaks the rules, and which one: browsers end with 1002 or 1007.
+    Forbidden(&'static str),
     /// Bytes that are no frames.
     NotFrames(Vec<u8>),
 }
@@ -45,12 +47,14 @@ pub struct Frames {
     io: Box<dyn Io>,
     buffer: Vec<u8>,
     compressed: bool,
+    /// A message has begun and goes on.
+    unfinished: bool,
 }
 
 impl Frames {
     /// `early` came with the 101; `compressed`: permessage-deflate is in use.
     pub fn new(io: Box<dyn Io>, early: Vec<u8>, compressed: bool) -> Frames {
-        Frames { io, buffer: early, compressed }
+        Frames { io, buffer: early, compressed, unfinished: false }
     }
 
     /// Sends a frame with a payload of at most 125 bytes.
@@ -67,6 +71,7 @@ impl Frames {
     pub async fn next(&mut self) -> Result<Frame, End> {
         loop {
             if let Some((frame, length)) = self.parse()? {
+                self.follows_the_rules(&frame, length)?;
                 self.buffer.drain(..length);
                 return Ok(frame);
             }
@@ -88,6 +93,30 @@ impl Frames {
         }
     }
 
+    /// What cannot be seen from the header alone (RFC 6455 5.4, 5.5.1, 5.6). `length`: the frame's
+    /// in the buffer, where its payload is the end of it.
+    fn follows_the_rules(&mut self, frame: &Frame, length: usize) -> Result<(), End> {
+        let (fin, rsv) = (self.buffer[0] & 0x80 != 0, self.buffer[0] & 0x70);
+        let payload = &self.buffer[length - frame.length as usize..length];
+        let broken = match frame.op {
+            0 if !self.unfinished => Some("the continuation of a message that never began"),
+            1 | 2 if self.unfinished => Some("a new message in the middle of another"),
+            1 if fin && rsv == 0 && std::str::from_utf8(payload).is_err() => {
+                Some("text that is no UTF-8: binary data must be sent as binary")
+            }
+            CLOSE => match payload {
+                [] => None,
+                [high, low, ..] if may_be_sent(u16::from_be_bytes([*high, *low])) => None,
+                _ => Some("a Close frame with a code that nobody may send"),
+            },
+            _ => None,
+        };
+        if frame.op < CLOSE {
+            self.unfinished = !fin;
+        }
+        broken.map_or(Ok(()), |rule| Err(End::Forbidden(rule)))
+    }
+
     /// A whole frame and its length in the buffer.
     fn parse(&self) -> Result<Option<(Frame, usize)>, End> {
         let bytes = &self.buffer;
@@ -95,6 +124,11 @@ impl Frames {
         let (op, fin, rsv) = (first & 15, first & 0x80 != 0, first & 0x70);
         let known = matches!(op, 0..=2 | CLOSE | PING | PONG) && (rsv & !0x40) == 0;
         let control = op < 8 || (fin && second & 0x7f <= 125 && rsv == 0);
+        if rsv == 0x40 && fin && matches!(op, 1 | 2) && !self.compressed {
+            return Err(End::Forbidden(
+                "a compressed message, although the 101 agreed on no compression (or a proxy dropped its Sec-WebSocket-Extensions)",
+            ));
+        }
         if !known || !control || (rsv != 0 && !self.compressed) {
             return Err(End::NotFrames(bytes.clone()));
         }
@@ -119,4 +153,9 @@ impl Frames {
         let data = bytes.get(at..end).map(|data| data[..data.len().min(KEPT)].to_vec());
         Ok(data.map(|data| (Frame { op, length, data }, end)))
     }
+}
+
+/// RFC 6455 7.4, with what was registered since.
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

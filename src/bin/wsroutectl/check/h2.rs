@@ -1,44 +1,131 @@
-//! The step "h2": would WebSockets go over HTTP/2 (RFC 8441)? Only worth knowing.
+//! The step "h2": a WebSocket over HTTP/2 (RFC 8441), if the server offers it. A browser that has
+//! the page over HTTP/2 would use it.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::io::Cursor;
+use std::time::Duration;
+
+use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{Ping, RecvStream, SendStream};
+use http::{Method, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 
 use super::door::Door;
-use super::http::Io;
-use super::report::{Mark, Report};
+use super::handshake::Page;
+use super::http::{Io, printable};
+use super::report::{Mark, Report, Verdict};
+use super::session::Session;
+use crate::headers::{Headers, value};
 
-/// RFC 9113 3.4, and an empty SETTINGS frame behind it.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-const SETTINGS: u8 = 4;
-const SETTINGS_ENABLE_CONNECT_PROTOCOL: [u8; 2] = [0, 8];
+/// How long the WebSocket is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Between the two directions of a stream.
+const BUFFER: usize = 64 << 10;
+/// What HTTP/2 has otherwise, or not at all.
+const NOT_SENT: &[&str] = &["host", "connection", "upgrade", "sec-websocket-key"];
 
-/// Asks for HTTP/2 on a connection of its own.
-pub async fn step(door: &Door, report: &mut Report) {
+type Piece = Cursor<Vec<u8>>;
+type Sender = SendRequest<Piece>;
+
+/// Opens a WebSocket over HTTP/2, on a connection of its own, and looks at it.
+pub async fn step(door: &Door, page: &Page, report: &mut Report) {
     report.waiting("HTTP/2");
-    let text = match door.open_h2().await {
-        None => "not offered: browsers use HTTP/1.1",
-        Some(mut io) => match timeout(door.limit, extended_connect(&mut *io)).await {
-            Ok(Some(true)) => {
-                "offered, with extended CONNECT: browsers may send WebSockets over HTTP/2"
-            }
-            _ => "offered, without extended CONNECT: browsers will use HTTP/1.1 for WebSockets",
-        },
+    let Some(io) = door.open_h2().await else {
+        return report.step("h2", Mark::Note, "not offered: browsers use HTTP/1.1");
     };
-    report.step("h2", Mark::Note, text);
+    let Ok(Some(h2)) = timeout(door.limit, connection(io)).await else {
+        let text = "offered, without extended CONNECT: browsers use HTTP/1.1 for WebSockets";
+        return report.step("h2", Mark::Note, text);
+    };
+    let opening = open(h2, door, page.upgrade(&door.target));
+    match timeout(door.limit + LOOK, opening).await.unwrap_or(Err("no answer in time".to_owned())) {
+        Ok(()) => report.step("h2", Mark::Ok, "a WebSocket over HTTP/2 (RFC 8441) works, too"),
+        Err(text) => report.fail("h2", &text, fails(&text)),
+    }
 }
 
-/// What the server's first SETTINGS say. `None`: it sent none.
-async fn extended_connect(io: &mut dyn Io) -> Option<bool> {
-    io.write_all(PREFACE).await.ok()?;
-    io.flush().await.ok()?;
-    let mut head = [0; 9];
-    io.read_exact(&mut head).await.ok()?;
-    let length = usize::from(u16::from_be_bytes([head[1], head[2]]));
-    if head[3] != SETTINGS || head[0] != 0 {
-        return None;
+/// The server speaks nothing else.
+pub fn only() -> Verdict {
+    Verdict::new(
+        "h2-only",
+        "httpd (Protocols), or a proxy in front",
+        "the server speaks HTTP/2 only, and browsers open WebSockets with HTTP/1.1",
+        "Protocols h2 http/1.1 (httpd); alpn h2,http/1.1 (haproxy): both must be offered",
+    )
+}
+
+fn fails(text: &str) -> Verdict {
+    Verdict::new(
+        "h2-fails",
+        "httpd (mod_http2), or a proxy in front",
+        format!(
+            "over HTTP/1.1 the WebSocket works, over HTTP/2 (extended CONNECT, RFC 8441) it does not: {text}; browsers that have the page over HTTP/2 take that way"
+        ),
+        "H2WebSockets off (httpd), or no h2 for that name: browsers use HTTP/1.1 then; or mend what answers there",
+    )
+}
+
+/// `None`: without extended CONNECT.
+async fn connection(io: Box<dyn Io>) -> Option<Sender> {
+    let (send, mut connection) = h2::client::Builder::new().handshake(io).await.ok()?;
+    let mut ping = connection.ping_pong()?;
+    tokio::spawn(connection);
+    // The server's SETTINGS come before all else it sends.
+    ping.ping(Ping::opaque()).await.ok()?;
+    send.is_extended_connect_protocol_enabled().then_some(send)
+}
+
+/// `Err`: why browsers have no WebSocket then.
+async fn open(h2: Sender, door: &Door, sent: Headers) -> Result<(), String> {
+    let uri = format!("https://{}{}", door.target.authority, door.target.path);
+    let mut request = Request::builder().method(Method::CONNECT).uri(uri);
+    request = request.extension(Protocol::from_static("websocket"));
+    for (name, text) in &sent {
+        if !NOT_SENT.contains(&name.to_ascii_lowercase().as_str()) {
+            request = request.header(name, text);
+        }
     }
-    let mut settings = vec![0; length];
-    io.read_exact(&mut settings).await.ok()?;
-    let enabled = |s: &[u8]| s[..2] == SETTINGS_ENABLE_CONNECT_PROTOCOL && s[2..] == [0, 0, 0, 1];
-    Some(settings.chunks_exact(6).any(enabled))
+    let request = request.body(()).map_err(|e| format!("the request cannot be sent: {e}"))?;
+    let broken = |e: h2::Error| format!("the stream broke: {e}");
+    let mut h2 = h2.ready().await.map_err(broken)?;
+    let (answer, send) = h2.send_request(request, false).map_err(broken)?;
+    let answer = answer.await.map_err(broken)?;
+    let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
+    if answer.status() != 200 {
+        return Err(format!("the answer is {}", answer.status().as_u16()));
+    }
+    let chosen = header("sec-websocket-protocol");
+    let offered = value(&sent, "Sec-WebSocket-Protocol");
+    if !chosen.is_empty() && !offered.split(',').any(|p| p.trim() == chosen) {
+        return Err(format!("the subprotocol {:?} was not offered", printable(chosen)));
+    }
+    let compressed = answer.headers().contains_key("sec-websocket-extensions");
+    let (near, far) = tokio::io::duplex(BUFFER);
+    tokio::spawn(pump(far, send, answer.into_body()));
+    let mut session = Session::new(Box::new(near), Vec::new(), compressed);
+    session.lives_with_pings(LOOK, LOOK / 2).await.map_err(|ended| ended.shown())
+}
+
+/// Carries bytes between a stream of HTTP/2 and whoever reads frames.
+async fn pump(near: DuplexStream, mut send: SendStream<Piece>, mut receive: RecvStream) {
+    let (mut read, mut write) = tokio::io::split(near);
+    let outward = async {
+        let mut chunk = [0; 4096];
+        while let Ok(n @ 1..) = read.read(&mut chunk).await {
+            if send.send_data(Cursor::new(chunk[..n].to_vec()), false).is_err() {
+                return;
+            }
+        }
+    };
+    let inward = async {
+        while let Some(Ok(data)) = receive.data().await {
+            let _ = receive.flow_control().release_capacity(data.len());
+            if write.write_all(&data).await.is_err() {
+                return;
+            }
+        }
+        let _ = write.shutdown().await;
+    };
+    tokio::join!(outward, inward);
 }

@@ -3,9 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mod_wsroute::upgrade::accept;
+use mod_wsroute::upstream::request_head::extension_names;
+use mod_wsroute::upstream::switch::{self, Flaw, Offer};
 use rustls::crypto::aws_lc_rs;
 
-use super::http::{Answer, printable};
+use super::http::Answer;
 use super::report::Verdict;
 use super::target::Target;
 use crate::headers::{Headers, complete, value};
@@ -73,68 +75,55 @@ fn key() -> String {
 
 /// Why a browser does not take this 101 for one.
 pub fn flaw(sent: &Headers, answer: &Answer) -> Option<Verdict> {
-    let names = |header: &str, token: &str| {
-        answer.list(header).iter().any(|item| item.eq_ignore_ascii_case(token))
-    };
-    let bad = |cause, what: &str, mend: &str| {
-        Some(Verdict::new(cause, "the container, or a proxy that changes its answer", what, mend))
-    };
-    if answer.minor == 0 {
-        return bad(
+    let hop = "the container, or a proxy that changes its answer";
+    if answer.0.minor == 0 {
+        return Some(Verdict::new(
             "http-1.0",
+            hop,
             "the 101 came in HTTP/1.0, which has no upgrades",
             "the server, or a proxy on the way, must speak HTTP/1.1 (httpd: no force-response-1.0)",
-        );
+        ));
     }
-    if !names("Upgrade", "websocket") {
-        return bad(
-            "bad-switch",
-            "the 101 has no Upgrade: websocket",
-            "mend the server; a proxy in front must pass Upgrade of the answer on",
-        );
-    }
-    if !names("Connection", "upgrade") {
-        return bad(
-            "bad-switch",
-            "the 101 has no Connection: Upgrade",
-            "mend the server; a proxy in front must pass Connection of the answer on",
-        );
-    }
-    let expected = accept(value(sent, "Sec-WebSocket-Key"));
-    match answer.header("Sec-WebSocket-Accept") {
-        found if found == expected => {}
-        "" => {
-            return bad(
-                "wrong-accept",
-                "the 101 has no Sec-WebSocket-Accept",
-                "mend the server: RFC 6455 4.2.2; or is it another protocol than WebSocket?",
-            );
-        }
-        _ => {
-            return bad(
-                "wrong-accept",
-                "the Sec-WebSocket-Accept of the 101 does not answer our Sec-WebSocket-Key",
-                "mend the server; or a cache or proxy answered with somebody else's 101, or changed the key",
-            );
-        }
-    }
-    let offered = value(sent, "Sec-WebSocket-Protocol");
-    let chosen = answer.header("Sec-WebSocket-Protocol");
-    if !chosen.is_empty() && !offered.split(',').any(|p| p.trim() == chosen) {
-        let chosen = printable(chosen);
-        return bad(
-            "wrong-subprotocol",
-            &format!("the 101 chose the subprotocol {chosen:?}, which was not offered"),
-            &format!("the page must offer it (here: --subprotocol {chosen}), or mend the server"),
-        );
-    }
-    let known = |extension: &&str| {
-        let name = extension.split(';').next().unwrap_or_default().trim();
-        !value(sent, "Sec-WebSocket-Extensions").contains(name)
+    let items = |name| value(sent, name).split(',').map(str::trim).map(str::to_owned).collect();
+    let offer = Offer {
+        accept: accept(value(sent, "Sec-WebSocket-Key")),
+        sent: items("Sec-WebSocket-Protocol"),
+        client: Vec::new(),
+        extensions: extension_names(std::iter::once(
+            value(sent, "Sec-WebSocket-Extensions").as_bytes(),
+        )),
     };
-    if let Some(extension) = answer.list("Sec-WebSocket-Extensions").into_iter().find(known) {
-        let what = format!("the 101 uses the extension {:?}, not offered", printable(extension));
-        return bad("bad-switch", &what, "mend the server: RFC 6455 9.1");
-    }
-    None
+    let flaw = switch::check(&answer.0, &offer).err()?;
+    let (cause, mend) = match &flaw {
+        Flaw::NoUpgrade | Flaw::OtherUpgrade(_) => (
+            "bad-switch",
+            "mend the server; a proxy in front must pass Upgrade of the answer on".to_owned(),
+        ),
+        Flaw::NoConnection => (
+            "bad-switch",
+            "mend the server; a proxy in front must pass Connection of the answer on".to_owned(),
+        ),
+        Flaw::NoAccept => (
+            "wrong-accept",
+            "mend the server: RFC 6455 4.2.2; or is it another protocol than WebSocket?".to_owned(),
+        ),
+        Flaw::WrongAccept => (
+            "wrong-accept",
+            "mend the server: it must answer our Sec-WebSocket-Key; or a cache or proxy answered with somebody else's 101, or changed the key".to_owned(),
+        ),
+        Flaw::ManyAccepts => (
+            "wrong-accept",
+            "the application and its library, or a proxy, both answer: only one may".to_owned(),
+        ),
+        Flaw::ManySubprotocols => (
+            "wrong-subprotocol",
+            "mend the server: it chooses one of those offered (RFC 6455 4.2.2)".to_owned(),
+        ),
+        Flaw::ForeignSubprotocol(chosen) => (
+            "wrong-subprotocol",
+            format!("the page must offer it (here: --subprotocol {chosen}), or mend the server"),
+        ),
+        Flaw::ForeignExtension(_) => ("bad-switch", "mend the server: RFC 6455 9.1".to_owned()),
+    };
+    Some(Verdict::new(cause, hop, format!("browsers refuse this 101: {flaw}"), mend))
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use mod_wsroute::upstream::Body;
 pub use mod_wsroute::upstream::Io;
+use mod_wsroute::upstream::body::Framing;
+use mod_wsroute::upstream::response_head::{self, ResponseHead};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-
-use crate::headers::{Headers, value};
 
 /// A head longer than this is no answer.
 const HEAD_MAX: usize = 64 << 10;
@@ -16,18 +17,9 @@ const BODY_MAX: usize = 64 << 10;
 /// A body that takes longer is left as it is.
 const BODY_TIME: Duration = Duration::from_secs(2);
 
-/// An answer.
-#[derive(Debug, Clone, Default)]
-pub struct Answer {
-    /// The digit behind `HTTP/1.`
-    pub minor: u8,
-    /// The status code.
-    pub status: u16,
-    /// All header lines.
-    pub headers: Headers,
-    /// The body's beginning; behind a 101, what came with it.
-    pub body: Vec<u8>,
-}
+/// An answer; its `rest` is the body's beginning or, behind a 101, what came with it.
+#[derive(Debug, Clone)]
+pub struct Answer(pub ResponseHead);
 
 /// Why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,33 +44,32 @@ impl NoAnswer {
 }
 
 impl Answer {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
     /// The first value of a header, or nothing.
-    pub fn header(&self, name: &str) -> &str {
-        value(&self.headers, name)
+    pub fn header<'a>(&'a self, name: &'a str) -> &'a str {
+        let first = self.0.values(name).next().unwrap_or_default();
+        std::str::from_utf8(first).unwrap_or_default().trim()
     }
 
     /// The header exists.
     pub fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
-    }
-
-    /// The comma-separated items of all lines of a header.
-    pub fn list(&self, name: &str) -> Vec<&str> {
-        let lines = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        let items = lines.flat_map(|(_, value)| value.split(','));
-        items.map(str::trim).filter(|item| !item.is_empty()).collect()
+        self.0.values(name).next().is_some()
     }
 
     /// The body as text.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        String::from_utf8_lossy(&self.0.rest).into_owned()
     }
 
     /// `404 by Apache`, for a sentence.
     pub fn shown(&self) -> String {
         match self.header("Server") {
-            "" => self.status.to_string(),
-            server => format!("{} by {}", self.status, printable(server)),
+            "" => self.status().to_string(),
+            server => format!("{} by {}", self.status(), printable(server)),
         }
     }
 
@@ -86,8 +77,8 @@ impl Answer {
     /// times and tokens.
     pub fn is_like(&self, other: &Answer) -> bool {
         let same = |name: &str| self.header(name) == other.header(name);
-        let (a, b) = (self.body.len(), other.body.len());
-        self.status == other.status
+        let (a, b) = (self.0.rest.len(), other.0.rest.len());
+        self.status() == other.status()
             && ["Server", "Content-Type", "WWW-Authenticate"].iter().all(|name| same(name))
             && self.header("Location").split('?').next()
                 == other.header("Location").split('?').next()
@@ -114,86 +105,61 @@ pub fn head(path: &str, headers: &[(String, String)]) -> Vec<u8> {
     (head + "\r\n").into_bytes()
 }
 
-/// Sends a head and reads the answer; the connection stays open behind a 101.
+/// Sends a head and reads the answer, which behind a 101 leaves the connection.
 ///
 /// # Errors
 /// No answer within `limit`, or none that is HTTP.
-pub async fn exchange(io: &mut dyn Io, head: &[u8], limit: Duration) -> Result<Answer, NoAnswer> {
+pub async fn exchange(
+    mut io: Box<dyn Io>,
+    head: &[u8],
+    limit: Duration,
+) -> Result<(Answer, Option<Box<dyn Io>>), NoAnswer> {
     let until = Instant::now() + limit;
-    let closed = |e: std::io::Error| NoAnswer::Closed(e.to_string());
     let sent = async {
         io.write_all(head).await?;
         io.flush().await
     };
-    timeout_at(until, sent).await.map_err(|_| NoAnswer::Late)?.map_err(closed)?;
+    // A server may refuse before it has read everything: look for its answer even then.
+    let _ = timeout_at(until, sent).await.map_err(|_| NoAnswer::Late)?;
+    let mut answer = read_head(&mut *io, until).await?;
+    if answer.status == 101 {
+        return Ok((Answer(answer), Some(io)));
+    }
+    let read = std::mem::take(&mut answer.rest);
+    let framing = Framing::of(&answer).unwrap_or(Framing::UntilClose);
+    let mut body = Body::new(io, read, framing, None);
+    let reading = async {
+        while answer.rest.len() < BODY_MAX
+            && let Ok(Some(piece)) = body.next().await
+        {
+            answer.rest.extend(piece);
+        }
+    };
+    let _ = timeout(BODY_TIME, reading).await;
+    Ok((Answer(answer), None))
+}
+
+async fn read_head(io: &mut dyn Io, until: Instant) -> Result<ResponseHead, NoAnswer> {
     let mut bytes = Vec::new();
     loop {
-        if let Some((mut answer, length)) = parse(&bytes)? {
-            bytes.drain(..length);
-            answer.body = bytes;
-            match answer.status {
-                101 => return Ok(answer),
-                // 103 and the like come before the answer.
-                100..200 => bytes = std::mem::take(&mut answer.body),
-                _ => {
-                    let _ = timeout(BODY_TIME, body(io, &mut answer)).await;
-                    return Ok(answer);
+        match response_head::parse(&bytes, "") {
+            Ok(Some((head, end))) => {
+                bytes.drain(..end);
+                if head.status == 101 || head.status >= 200 {
+                    return Ok(ResponseHead { rest: bytes, ..head });
                 }
+                // 103 and the like come before the answer.
+                continue;
             }
-            continue;
+            Ok(None) if bytes.len() < HEAD_MAX => {}
+            _ => return Err(NoAnswer::NotHttp(bytes)),
         }
-        let mut chunk = [0; 8 << 10];
-        match timeout_at(until, io.read(&mut chunk)).await {
+        match timeout_at(until, io.read_buf(&mut bytes)).await {
             Err(_) => return Err(NoAnswer::Late),
-            Ok(Err(e)) => return Err(closed(e)),
-            Ok(Ok(0)) if bytes.is_empty() => {
-                return Err(NoAnswer::Closed("the connection ended".to_owned()));
-            }
-            Ok(Ok(0)) => return Err(NoAnswer::NotHttp(bytes)),
-            Ok(Ok(n)) => bytes.extend_from_slice(&chunk[..n]),
-        }
-    }
-}
-
-/// A whole head and its length, or `None` if more has to come.
-fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>, NoAnswer> {
-    let mut lines = [httparse::EMPTY_HEADER; 128];
-    let mut response = httparse::Response::new(&mut lines);
-    match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => {
-            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-            let headers = response.headers.iter();
-            let answer = Answer {
-                minor: response.version.unwrap_or_default(),
-                status: response.code.unwrap_or_default(),
-                headers: headers.map(|h| (h.name.to_owned(), text(h.value))).collect(),
-                body: Vec::new(),
-            };
-            Ok(Some((answer, length)))
-        }
-        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => Ok(None),
-        _ => Err(NoAnswer::NotHttp(bytes.to_vec())),
-    }
-}
-
-async fn body(io: &mut dyn Io, answer: &mut Answer) {
-    let chunked =
-        answer.list("Transfer-Encoding").iter().any(|t| t.eq_ignore_ascii_case("chunked"));
-    let length = answer.header("Content-Length").parse().unwrap_or(BODY_MAX).min(BODY_MAX);
-    let bodiless = matches!(answer.status, 204 | 304);
-    loop {
-        let body = &mut answer.body;
-        let whole = match chunked {
-            true => body.ends_with(b"0\r\n\r\n") || body.len() >= BODY_MAX,
-            false => body.len() >= length || bodiless,
-        };
-        let mut chunk = [0; 8 << 10];
-        match whole {
-            true => return,
-            false => match io.read(&mut chunk).await {
-                Ok(n @ 1..) => body.extend_from_slice(&chunk[..n]),
-                _ => return,
-            },
+            Ok(Ok(1..)) => {}
+            Ok(_) if !bytes.is_empty() => return Err(NoAnswer::NotHttp(bytes)),
+            Ok(Ok(_)) => return Err(NoAnswer::Closed("the connection ended".to_owned())),
+            Ok(Err(e)) => return Err(NoAnswer::Closed(e.to_string())),
         }
     }
 }

@@ -215,7 +215,7 @@ impl Logs {
         let ((word, cause, hop, mend), line) = found?;
         let start = line.find(word).unwrap_or_default();
         let said: String = line[start..].chars().filter(|c| !c.is_control()).take(300).collect();
-        Some(Verdict::new(cause, hop, format!("httpd's error log says: {said}"), *mend))
+        Some(Verdict::new(cause, *hop, format!("httpd's error log says: {said}"), *mend))
     }
 }
 

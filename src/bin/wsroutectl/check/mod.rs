@@ -8,6 +8,7 @@ mod h2;
 mod handshake;
 mod http;
 mod log;
+mod network;
 mod options;
 mod probes;
 mod refusal;
@@ -96,6 +97,8 @@ pub fn run(args: &Args) -> ExitCode {
     match (prepared, runtime) {
         (Ok(mut check), Ok(runtime)) => {
             runtime.block_on(check.steps());
+            // A name server that is late still holds a thread.
+            runtime.shutdown_background();
             ExitCode::from(if check.end() { 0 } else { 1 })
         }
         (Err(text), _) => output::fail(&text),

@@ -21,6 +21,8 @@ pub struct Evidence {
     /// To a version of the protocol that does not exist.
     old_version: Option<Answer>,
     /// To a plain GET that no proxy may pass on.
+    plain_no_forward: Option<Answer>,
+    /// To the upgrade that no proxy may pass on.
     no_forward: Option<Answer>,
     /// To the upgrade for a name that nobody has.
     nobody: Option<Answer>,
@@ -37,17 +39,21 @@ impl Evidence {
             plain: None,
             stripped: None,
             old_version,
+            plain_no_forward: None,
             no_forward: None,
             nobody: None,
         };
-        if evidence.answer.status == 401 {
+        if evidence.answer.status() == 401 {
             return evidence;
         }
         let plain = page.plain(target);
         evidence.plain = door.ask(target, &plain).await.ok();
         let stripped = with(&with(sent, "Upgrade", ""), "Connection", "keep-alive");
         evidence.stripped = door.ask(target, &stripped).await.ok();
-        evidence.no_forward = door.ask(target, &with(&plain, "Max-Forwards", "0")).await.ok();
+        let stopped = with(&plain, "Max-Forwards", "0");
+        evidence.plain_no_forward = door.ask(target, &stopped).await.ok();
+        let stopped = with(sent, "Max-Forwards", "0");
+        evidence.no_forward = door.ask(target, &stopped).await.ok();
         let nobody = target.named(NOBODY);
         let asked = with(sent, "Host", &nobody.authority);
         let asked = match value(sent, "Origin") {
@@ -67,14 +73,29 @@ impl Evidence {
 
     /// mod_wsroute has the request in its hands, `Upgrade` and all: it judges the version itself.
     pub fn is_ours(&self) -> bool {
-        let old = self.old_version.as_ref();
-        old.is_some_and(|old| old.status == 426 && old.text().contains(OURS))
+        self.old_version.as_ref().is_some_and(is_ours)
     }
 
-    /// With and without `Upgrade` the same answer: whoever decides does not see it.
+    /// With and without `Upgrade` the same answer: whoever decides does not see it. What mod_proxy
+    /// gets only with `Upgrade` (a RewriteCond) may not see it, either.
     pub fn is_blind(&self) -> bool {
         let like = |other: &Option<Answer>| other.as_ref().is_some_and(|o| o.is_like(&self.answer));
-        like(&self.stripped) && like(&self.old_version)
+        let only_upgrades =
+            self.is_proxied() && !stops(self.plain.as_ref(), self.plain_no_forward.as_ref());
+        like(&self.old_version) && (like(&self.stripped) || only_upgrades)
+    }
+
+    /// Whoever refuses has the upgrade: it answers otherwise if there is none.
+    pub fn sees_upgrade(&self) -> bool {
+        self.stripped.as_ref().is_some_and(|other| {
+            other.status() != self.answer.status() || other.text() != self.answer.text()
+        })
+    }
+
+    /// The answer itself shows that something stands before httpd.
+    pub fn comes_by_proxy(&self) -> bool {
+        let server = self.answer.header("Server");
+        self.answer.has("Via") || !(server.is_empty() || server.starts_with("Apache"))
     }
 
     /// A plain GET gets the same.
@@ -82,16 +103,21 @@ impl Evidence {
         self.plain.as_ref().is_some_and(|plain| plain.is_like(&self.answer))
     }
 
-    /// mod_proxy takes the path at the first hop: of all servers it alone heeds `Max-Forwards` of a
-    /// GET.
+    /// mod_proxy takes the upgrade at the first hop: of all servers it alone heeds `Max-Forwards`
+    /// of a GET.
     pub fn is_proxied(&self) -> bool {
-        let (Some(plain), Some(stopped)) = (&self.plain, &self.no_forward) else { return false };
-        !stopped.is_like(plain) && stopped.status >= 400
+        stops(Some(&self.answer), self.no_forward.as_ref())
     }
 
     /// A name that nobody has gets the same answer: the default virtual host speaks.
     pub fn is_default_host(&self) -> bool {
         self.nobody.as_ref().is_some_and(|nobody| nobody.is_like(&self.answer))
+    }
+
+    /// A server with virtual hosts has the request: the name chooses who answers.
+    pub fn has_virtual_hosts(&self) -> bool {
+        let server = self.answer.header("Server");
+        self.is_proxied() || ["Apache", "nginx", "Caddy"].iter().any(|s| server.starts_with(s))
     }
 
     /// httpd itself speaks, no application behind it.
@@ -102,7 +128,7 @@ impl Evidence {
     /// Whose own error page this is: `httpd`, `nginx` or `haproxy`. `None`: an application's, or an
     /// `ErrorDocument`.
     pub fn page_of(&self) -> Option<&'static str> {
-        let (page, status) = (self.answer.text(), self.answer.status);
+        let (page, status) = (self.answer.text(), self.answer.status());
         let titled = page.contains(&format!("<title>{status} "));
         let headed = page.trim_start().starts_with(&format!("<html><body><h1>{status} "));
         match () {
@@ -121,8 +147,8 @@ impl Evidence {
     /// The answer wants an upgrade, although one was sent: who wrote it has not seen it.
     pub fn asks_for_upgrade(&self) -> bool {
         let text = self.answer.text().to_ascii_lowercase();
-        self.answer.status == 426
-            || (self.answer.status == 400
+        self.answer.status() == 426
+            || (self.answer.status() == 400
                 && ["upgrade", "websocket"].iter().any(|word| text.contains(word)))
     }
 
@@ -135,8 +161,16 @@ impl Evidence {
 
     /// The answer in a few words, with its own text if that is short and no page.
     pub fn said(&self) -> String {
-        let (shown, text) = (self.answer.shown(), self.answer.text());
-        match text.lines().next().map(printable) {
+        self.in_words(self.answer.shown())
+    }
+
+    /// The same of a server behind httpd, which replaces its name.
+    pub fn said_behind(&self) -> String {
+        self.in_words(self.answer.status().to_string())
+    }
+
+    fn in_words(&self, shown: String) -> String {
+        match self.answer.text().lines().next().map(printable) {
             Some(line) if self.is_plain_text() && !line.is_empty() => format!("{shown}: {line:?}"),
             _ => shown,
         }
@@ -158,6 +192,18 @@ impl Evidence {
     }
 }
 
+/// mod_wsroute's answer to a version of the protocol that does not exist.
+pub fn is_ours(old_version: &Answer) -> bool {
+    old_version.status() == 426 && old_version.text().contains(OURS)
+}
+
+/// `Max-Forwards: 0` changes the answer into mod_proxy's own.
+fn stops(answer: Option<&Answer>, stopped: Option<&Answer>) -> bool {
+    let (Some(answer), Some(stopped)) = (answer, stopped) else { return false };
+    let differs = !stopped.is_like(answer) || stopped.text().contains("Max-Forwards");
+    differs && stopped.status() >= 400
+}
+
 /// The headers with one of them set anew where it stood; an empty value takes it away.
 pub fn with(headers: &Headers, name: &str, new: &str) -> Headers {
     let is = |n: &str| n.eq_ignore_ascii_case(name);
@@ -172,5 +218,5 @@ pub fn with(headers: &Headers, name: &str, new: &str) -> Headers {
 
 /// A variant of the upgrade is taken.
 pub async fn switches(door: &Door, headers: &Headers) -> bool {
-    door.ask(&door.target, headers).await.is_ok_and(|answer| answer.status == 101)
+    door.ask(&door.target, headers).await.is_ok_and(|answer| answer.status() == 101)
 }

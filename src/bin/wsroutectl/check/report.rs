@@ -36,7 +36,7 @@ pub struct Verdict {
     /// A stable name for scripts.
     pub cause: &'static str,
     /// Who has to change something.
-    pub hop: &'static str,
+    pub hop: String,
     /// What it means, one line.
     pub what: String,
     /// What to do, one line or two.
@@ -47,11 +47,11 @@ impl Verdict {
     /// One verdict.
     pub fn new(
         cause: &'static str,
-        hop: &'static str,
+        hop: impl Into<String>,
         what: impl Into<String>,
         mend: impl Into<String>,
     ) -> Verdict {
-        Verdict { cause, hop, what: what.into(), mend: mend.into() }
+        Verdict { cause, hop: hop.into(), what: what.into(), mend: mend.into() }
     }
 }
 

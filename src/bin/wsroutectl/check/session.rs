@@ -27,10 +27,15 @@ pub struct Session {
 
 impl Session {
     /// Behind `switched`, the 101.
-    pub fn new(io: Box<dyn Io>, switched: &Answer) -> Session {
+    pub fn behind(io: Box<dyn Io>, switched: &Answer) -> Session {
+        let compressed = switched.has("Sec-WebSocket-Extensions");
+        Session::new(io, switched.0.rest.clone(), compressed)
+    }
+
+    /// `early` came with the answer; `compressed`: permessage-deflate is in use.
+    pub fn new(io: Box<dyn Io>, early: Vec<u8>, compressed: bool) -> Session {
         let now = Instant::now();
-        let compressed = !switched.list("Sec-WebSocket-Extensions").is_empty();
-        let frames = Frames::new(io, switched.body.clone(), compressed);
+        let frames = Frames::new(io, early, compressed);
         Session { frames, opened: now, heard: now, count: 0, bytes: 0, banner: None }
     }
 
@@ -63,22 +68,22 @@ impl Session {
         self.close(limit, report).await
     }
 
-    /// Stays open for so long and pings in between: whether it lived.
-    pub async fn lives_with_pings(&mut self, time: Duration, every: Duration) -> bool {
+    /// Stays open for so long and pings in between.
+    ///
+    /// # Errors
+    /// How it ended before.
+    pub async fn lives_with_pings(&mut self, time: Duration, every: Duration) -> Result<(), Ended> {
         let until = self.opened + time;
         let mut next = Instant::now();
         while Instant::now() < until {
             if Instant::now() >= next {
                 next += every;
-                if self.frames.send(PING, b"").await.is_err() {
-                    return false;
-                }
+                // A connection that has ended says so when it is read.
+                let _ = self.frames.send(PING, b"").await;
             }
-            if self.frame_until(next.min(until)).await.is_err() {
-                return false;
-            }
+            self.frame_until(next.min(until)).await?;
         }
-        true
+        Ok(())
     }
 
     async fn ping(&mut self) -> Result<bool, Ended> {
@@ -157,26 +162,19 @@ impl Session {
                 Err(ended) => break ended,
             }
         };
-        match (&ended.end, &ended.close, sent) {
+        let text = match (&ended.end, &ended.close, sent) {
             (End::Masked | End::NotFrames(_), None, _) => return Some(ended),
             (_, Some(frame), _) => {
-                report.step("close", Mark::Ok, format!("answered with {}", ends::code(frame)));
+                let text = format!("answered with {}", ends::code(frame));
+                report.step("close", Mark::Ok, text);
+                return None;
             }
-            (End::Broke(_), ..) | (.., Err(_)) => {
-                report.step(
-                    "close",
-                    Mark::Note,
-                    "the server broke the connection off: browsers show 1006",
-                );
-            }
-            _ => {
-                report.step(
-                    "close",
-                    Mark::Note,
-                    "the server ended the connection without a Close frame: browsers show 1006",
-                );
-            }
-        }
+            // All that mattered is over.
+            (End::Forbidden(rule), ..) => *rule,
+            (End::Broke(_), ..) | (.., Err(_)) => "the server broke the connection off",
+            _ => "the server ended the connection without a Close frame",
+        };
+        report.step("close", Mark::Note, format!("{text}: browsers show 1006"));
         None
     }
 }

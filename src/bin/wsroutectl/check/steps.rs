@@ -8,6 +8,8 @@ use super::door::{Door, Way};
 use super::handshake::{Page, flaw};
 use super::http::Answer;
 use super::log::Logs;
+use super::network;
+use super::probes::with;
 use super::refusal::Refused;
 use super::report::{Mark, Report, Verdict};
 use super::session::Session;
@@ -77,8 +79,11 @@ impl Check<'_> {
         };
         self.subprotocol(&sent, &answer);
         self.session(&door, session).await;
+        if self.report.works() {
+            self.other_addresses(&door, &sent).await;
+        }
         if self.target.tls && self.report.works() {
-            h2::step(&door, &mut self.report).await;
+            h2::step(&door, &self.page, &mut self.report).await;
         }
     }
 
@@ -94,25 +99,14 @@ impl Check<'_> {
         let path = self.health.clone().unwrap_or_else(|| self.target.path.clone());
         let target = Target { path, ..self.target.clone() };
         let shown = without_query(&target.path);
-        match door.ask(&target, &self.page.plain(&target)).await {
-            Ok(answer) => {
-                let bad = answer.status >= 400;
-                // A WebSocket's own path need not answer a plain GET.
-                let mark = match (bad, target.path != self.target.path) {
-                    (false, _) => Mark::Ok,
-                    (true, true) => Mark::Warn,
-                    (true, false) => Mark::Note,
-                };
-                self.report.step("http", mark, format!("GET {shown}: {}", answer.shown()));
-            }
-            Err(none) => {
-                self.report.step(
-                    "http",
-                    Mark::Warn,
-                    format!("GET {shown}: no answer ({})", none.shown()),
-                );
-            }
-        }
+        // A WebSocket's own path need not answer a plain GET.
+        let bad = if target.path == self.target.path { Mark::Note } else { Mark::Warn };
+        let (mark, said) = match door.ask(&target, &self.page.plain(&target)).await {
+            Ok(answer) if answer.status() < 400 => (Mark::Ok, answer.shown()),
+            Ok(answer) => (bad, answer.shown()),
+            Err(none) => (bad, format!("no answer ({})", none.shown())),
+        };
+        self.report.step("http", mark, format!("GET {shown}: {said}"));
     }
 
     /// The step "upgrade".
@@ -125,34 +119,53 @@ impl Check<'_> {
     ) -> Option<(Answer, Session)> {
         self.report.waiting("upgrade");
         let (answer, io) = match door.upgrade(sent).await {
-            Ok(asked) => asked,
+            Ok(answered) => answered,
             Err(none) => {
                 let verdict = match logs.verdict() {
                     Some(verdict) => verdict,
-                    None => silence::verdict(door, &none).await,
+                    None => silence::verdict(door, sent, &none).await,
                 };
                 self.report.fail("upgrade", format!("no answer ({})", none.shown()), verdict);
                 return None;
             }
         };
-        if answer.status != 101 {
+        let Some(io) = io else {
             let text = answer.shown();
             self.report.waiting(&format!("{text}: asking why"));
-            let refused = Refused { door, sent, page: &self.page, facts };
-            let verdict = refused.verdict(answer, logs).await;
+            let verdict = self.refused(door, facts, sent, answer, logs).await;
             if verdict.cause == "wrong-vhost" {
                 self.report.withdraw("certificate-name");
             }
             self.report.fail("upgrade", text, verdict);
             return None;
-        }
+        };
         if let Some(verdict) = flaw(sent, &answer) {
             self.report.fail("upgrade", "101, and browsers refuse it", verdict);
             return None;
         }
         self.report.step("upgrade", Mark::Ok, "101, Sec-WebSocket-Accept is right");
-        let session = Session::new(io, &answer);
+        let session = Session::behind(io, &answer);
         Some((answer, session))
+    }
+
+    /// Why it was refused.
+    async fn refused(
+        &self,
+        door: &Door,
+        facts: &Facts,
+        sent: &Headers,
+        answer: Answer,
+        logs: &Logs,
+    ) -> Verdict {
+        let sent = &with(sent, "Accept-Encoding", "");
+        let answer = match answer.has("Content-Encoding") {
+            true => match door.ask(&self.target, sent).await {
+                Ok(readable) if readable.status() == answer.status() => readable,
+                _ => answer,
+            },
+            false => answer,
+        };
+        Refused { door, sent, page: &self.page, facts }.verdict(answer, logs).await
     }
 
     /// The step "subprotocol". That of the default is no demand.
@@ -164,11 +177,11 @@ impl Check<'_> {
             (offered, "") if self.args.subprotocol.is_some() => {
                 let verdict = Verdict::new(
                     "no-subprotocol",
-                    "the container",
+                    "the container, or a proxy that drops Sec-WebSocket-Protocol",
                     format!(
                         "the server chose none of the offered subprotocols ({offered}): browsers close with 1006"
                     ),
-                    "mend the server, or let the page offer none: --subprotocol \"\"",
+                    "mend the server, or let the page offer none: --subprotocol \"\"; if the server knows it, a server between loses the header",
                 );
                 self.report.fail("subprotocol", "none chosen", verdict);
             }
@@ -194,6 +207,21 @@ impl Check<'_> {
         self.report.fail("open", ended.shown(), ended.verdict(with_pings));
     }
 
+    /// The name's other addresses: a browser may take any of them.
+    async fn other_addresses(&mut self, door: &Door, sent: &Headers) {
+        for address in &door.others {
+            self.report.waiting(&format!("the same at {address}"));
+            let other = door.at(*address);
+            let text = match other.upgrade(sent).await {
+                Ok((answer, _)) if answer.status() == 101 => continue,
+                Ok((answer, _)) => answer.shown(),
+                Err(none) => format!("no answer ({})", none.shown()),
+            };
+            let verdict = network::differs(&self.target, door.address, *address, &text);
+            self.report.fail("address", format!("{address}: {text}"), verdict);
+        }
+    }
+
     /// Another session, which pings before the time is over: whether it outlives the first.
     async fn lives_with_pings(
         &self,
@@ -203,12 +231,9 @@ impl Check<'_> {
     ) -> Option<bool> {
         self.report.waiting("trying again with pings");
         let (answer, io) = door.upgrade(&self.page.upgrade(&self.target)).await.ok()?;
-        if answer.status != 101 {
-            return None;
-        }
-        let mut session = Session::new(io, &answer);
+        let mut session = Session::behind(io?, &answer);
         let longer = after + silent / 2 + Duration::from_millis(500);
-        Some(session.lives_with_pings(longer, silent / 4).await)
+        Some(session.lives_with_pings(longer, silent / 4).await.is_ok())
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mod_wsroute::upstream::tls::system_roots;
 use mod_wsroute::upstream::verifier::{AnyCertificate, KnownCertificate};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, Error};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ClientConfig, Error, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,6 +23,22 @@ pub struct Trust {
     /// `None`: no authority is known.
     known: Option<Arc<KnownCertificate>>,
     provider: Arc<CryptoProvider>,
+    asked: Arc<NoCertificate>,
+}
+
+/// We have no certificate of our own; remembers whether a server wanted one.
+#[derive(Debug, Default)]
+struct NoCertificate(AtomicBool);
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// What a handshake showed.
@@ -49,7 +67,12 @@ impl Trust {
         // Without any authority nothing can be trusted, and that is what is said then.
         let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
         let known = webpki.build().ok().map(|webpki| Arc::new(KnownCertificate { webpki, listed }));
-        Ok(Trust { known, provider })
+        Ok(Trust { known, provider, asked: Arc::default() })
+    }
+
+    /// A server wanted a certificate of the client.
+    pub fn asked_for_certificate(&self) -> bool {
+        self.asked.0.load(Ordering::Relaxed)
     }
 
     /// The handshake over a fresh connection.
@@ -69,7 +92,7 @@ impl Trust {
             .map_err(std::io::Error::other)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(any))
-            .with_no_client_auth();
+            .with_client_cert_resolver(self.asked.clone());
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
         let stream = TlsConnector::from(Arc::new(config)).connect(name.clone(), tcp).await?;
         let session = stream.get_ref().1;

@@ -11,11 +11,13 @@ impl Refused<'_> {
         let by_container = evidence.is_ours() || evidence.is_kasm();
         let what = match (by_container, tried) {
             (true, false) => "the container wants its own password (KasmVNC and websockify do)",
-            (true, true) => "the container refuses this password",
+            (true, true) => {
+                "the container refuses this password, or a server between changes Authorization"
+            }
             (false, false) => "a login is required",
-            (false, true) => "this login is refused",
+            (false, true) => "this login is refused, or a server between drops Authorization",
         };
-        let status = evidence.answer.status;
+        let status = evidence.answer.status();
         if by_container {
             return Verdict::new(
                 "container-login",
@@ -68,14 +70,18 @@ impl Refused<'_> {
         let (hop, mend) = match evidence.page_of() {
             Some("httpd") if everybody => (
                 "httpd (Require)",
-                "LogLevel authz_core:debug shows which Require refuses; log in with --user or --cookie",
+                "LogLevel authz_core:debug shows which Require refuses; log in with --user or --cookie; an SSLVerifyClient for the path wants a certificate, which WebSockets cannot give later",
             ),
             Some("httpd") => (
                 "httpd (mod_security, or a rewrite rule)",
                 "httpd's error log says who forbids the upgrade",
             ),
-            Some("nginx") => ("nginx", "deny, allow and return in its location; its error log"),
-            Some("haproxy") => ("haproxy", "http-request deny in its frontend or backend"),
+            Some("nginx") => {
+                ("nginx (deny, return)", "deny, allow and return in its location; its error log")
+            }
+            Some("haproxy") => {
+                ("haproxy (http-request deny)", "http-request deny in its frontend or backend")
+            }
             _ if everybody => (
                 "the application, or a server in front of it",
                 "log in as the page does: --cookie or --user; if that changes nothing, ask the application directly: it, or a server between that loses the cookie",

@@ -15,7 +15,7 @@ impl Refused<'_> {
             let other = self.door.target.named(name);
             let headers = with(self.sent, "Host", &other.authority);
             let headers = with(&headers, "Origin", &other.origin());
-            if self.door.ask(&other, &headers).await.is_ok_and(|answer| answer.status == 101) {
+            if self.door.ask(&other, &headers).await.is_ok_and(|answer| answer.status() == 101) {
                 return Some(Verdict::new(
                     "wrong-vhost",
                     "httpd (virtual hosts)",
@@ -35,7 +35,7 @@ impl Refused<'_> {
     pub(super) async fn other_headers(&self, evidence: &Evidence) -> Option<Verdict> {
         let own = self.door.target.origin();
         let origin = value(self.sent, "Origin");
-        let status = evidence.answer.status;
+        let status = evidence.answer.status();
         if !matches!(status, 200 | 400..=499) {
             return None;
         }

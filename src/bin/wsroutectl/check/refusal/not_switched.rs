@@ -3,8 +3,9 @@
 use super::super::http::printable;
 use super::super::probes::Evidence;
 use super::super::report::Verdict;
+use super::super::silence;
 use super::super::target::Target;
-use super::{Refused, stripped};
+use super::{Refused, lost};
 use crate::headers::value;
 
 /// How mod_proxy is made to pass a WebSocket on, or spared it.
@@ -12,11 +13,11 @@ const PROXY_MEND: &str = "WsRoute ws://TARGET in that <Location>, or ProxyPass .
 
 impl Refused<'_> {
     /// Whoever answered did not want to, or did not see that it was an upgrade.
-    pub(super) fn not_switched(&self, evidence: &Evidence) -> Verdict {
+    pub(super) async fn not_switched(&self, evidence: &Evidence) -> Verdict {
         let Evidence { answer, .. } = evidence;
         let path = self.path();
         let said = evidence.said();
-        if answer.minor == 0 {
+        if answer.0.minor == 0 {
             return Verdict::new(
                 "http-1.0",
                 "the server, or a proxy between",
@@ -24,34 +25,68 @@ impl Refused<'_> {
                 "speak HTTP/1.1: no force-response-1.0 or downgrade-1.0 in httpd, proxy_http_version 1.1 in nginx; a simple HTTP/1.0 server takes no WebSockets",
             );
         }
-        if answer.status == 421 {
+        if answer.status() == 421 {
             return wrong_vhost(&self.door.target, path, &said);
         }
         if let Some(verdict) = plain_to_tls(evidence) {
             return verdict;
         }
-        if evidence.is_ours() {
-            return behind_us(evidence, path);
+        if answer.text().starts_with("RFB ") {
+            return silence::vnc_port("the container, behind a proxy");
         }
-        if answer.status == 429 {
+        if answer.status() == 429 && evidence.is_ours() && evidence.page_of() == Some("httpd") {
+            return Verdict::new(
+                "session-limit",
+                "httpd (mod_wsroute)",
+                "429: a limit of mod_wsroute on open WebSockets is reached",
+                "close sessions that nobody needs, or raise the limit; httpd's error log says which one",
+            );
+        }
+        if answer.status() == 429 {
+            let hop = match evidence.is_ours() {
+                true => "the container",
+                false => "the server, or a proxy in front",
+            };
             return Verdict::new(
                 "rate-limit",
-                "the server, or a proxy in front",
+                hop,
                 format!("{said}: too many requests from here"),
                 "wait; raise the limit, or except the WebSocket's path from it",
             );
         }
+        if evidence.is_ours() {
+            return behind_us(evidence, path);
+        }
         if evidence.is_blind() {
             let mut verdict = self.blind(evidence);
-            if verdict.cause != "wrong-vhost" && self.is_named() && evidence.is_default_host() {
-                verdict.mend += "; a name that nobody has gets the same answer: is this the virtual host that was meant (apachectl -S)?";
+            let default = self.is_named() && evidence.is_default_host();
+            if verdict.cause != "wrong-vhost" && default && evidence.has_virtual_hosts() {
+                verdict.hop = format!("the virtual hosts, or {}", verdict.hop);
+                verdict.what = format!(
+                    "either the wrong virtual host answers for {} (a name that nobody has gets the same), or: {}",
+                    self.host(),
+                    verdict.what
+                );
+                verdict.mend = format!(
+                    "apachectl -S (nginx -T) shows which virtual host has that name. If it is the right one: {}",
+                    verdict.mend
+                );
             }
             return verdict;
         }
+        let indifferent = match self.indifferent(&evidence.answer).await {
+            names if names.is_empty() => String::new(),
+            names => format!(
+                "; it is the same without {}: they are not looked at, or a proxy between drops one",
+                names.join(", ")
+            ),
+        };
         Verdict::new(
             "application-refuses",
             "the application",
-            format!("the upgrade reaches the application, which answers {said} instead of 101"),
+            format!(
+                "the upgrade reaches the application, which answers {said} instead of 101{indifferent}"
+            ),
             format!(
                 "its log; is {path} its WebSocket path, are subprotocol, token and login right?"
             ),
@@ -71,7 +106,11 @@ impl Refused<'_> {
     fn blind(&self, evidence: &Evidence) -> Verdict {
         let Evidence { answer, .. } = evidence;
         let (path, said) = (self.path(), evidence.said());
-        let kasm = if evidence.is_kasm() { " (KasmVNC shows its page then)" } else { "" };
+        let kasm = if evidence.is_kasm() {
+            " (KasmVNC answers so, also if Origin or Sec-WebSocket-Protocol does not arrive)"
+        } else {
+            ""
+        };
         let asks = evidence.asks_for_upgrade();
         if evidence.is_proxied() && asks {
             return Verdict::new(
@@ -106,7 +145,7 @@ impl Refused<'_> {
             );
         }
         if evidence.is_nginx() && asks {
-            return stripped::verdict(&format!(
+            return lost::stripped(&format!(
                 "nginx passes the request on, and the application behind it asks for an upgrade although one was sent ({said})"
             ));
         }
@@ -117,16 +156,16 @@ impl Refused<'_> {
                 format!(
                     "nginx passes {path} on, and the answer is the same with Upgrade and without ({said}){kasm}: either nginx drops Upgrade (it does so unless told otherwise), or the application takes no WebSockets at that path"
                 ),
-                "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\". If they are there: the application's path; wsroutectl check ws://ADDRESS:PORT/PATH asks it directly",
+                "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\". If they are there: the application's path (KasmVNC answers 404 also if Origin or Sec-WebSocket-Protocol does not arrive); wsroutectl check ws://ADDRESS:PORT/PATH asks it directly",
             );
         }
-        let sees_key = answer.status == 400 && !evidence.is_for_everybody();
+        let sees_key = answer.status() == 400 && !evidence.is_for_everybody();
         if sees_key {
-            return stripped::verdict("the WebSocket's other headers arrive, Upgrade does not");
+            return lost::stripped("the WebSocket's other headers arrive, Upgrade does not");
         }
         if answer.has("Via") {
             let via = printable(answer.header("Via"));
-            return stripped::verdict(&format!(
+            return lost::stripped(&format!(
                 "with Upgrade and without it the answer is the same ({said}), and it came via {via}"
             ));
         }
@@ -144,7 +183,7 @@ impl Refused<'_> {
                 "is it the right path, and the right virtual host (apachectl -S)? <Location> with WsRoute must cover the path; the module must be loaded (a2enmod wsroute)",
             );
         }
-        match answer.status {
+        match answer.status() {
             _ if asks => Verdict::new(
                 "upgrade-not-seen",
                 "the application, or a proxy in front of it",
@@ -175,7 +214,7 @@ impl Refused<'_> {
 fn plain_to_tls(evidence: &Evidence) -> Option<Verdict> {
     let text = evidence.answer.text();
     let says = text.contains("plain HTTP") && (text.contains("SSL") || text.contains("HTTPS"));
-    (evidence.answer.status == 400 && says).then(|| {
+    (evidence.answer.status() == 400 && says).then(|| {
         Verdict::new(
             "upstream-tls",
             "the proxy, or httpd (its target)",
@@ -188,8 +227,8 @@ fn plain_to_tls(evidence: &Evidence) -> Option<Verdict> {
 /// mod_wsroute took the upgrade, and what is behind it answered.
 fn behind_us(evidence: &Evidence, path: &str) -> Verdict {
     let Evidence { answer, .. } = evidence;
-    let said = evidence.said();
-    if answer.status == 404 && evidence.page_of() == Some("httpd") {
+    let said = evidence.said_behind();
+    if answer.status() == 404 && evidence.page_of() == Some("httpd") {
         return Verdict::new(
             "unknown-key",
             "httpd (WsRouteKey, the resolver)",
@@ -197,7 +236,7 @@ fn behind_us(evidence: &Evidence, path: &str) -> Verdict {
             "wsroutectl resolve URL shows which; the error log has an unknown-key line; is the container's row there?",
         );
     }
-    let kasm = match answer.status {
+    let kasm = match answer.status() {
         200 | 404 => "; KasmVNC answers so if Origin or Sec-WebSocket-Protocol do not arrive",
         _ => "",
     };

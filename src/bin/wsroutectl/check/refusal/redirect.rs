@@ -7,10 +7,10 @@ use super::super::target::{Target, without_query};
 /// Where it leads, and what to do; `None`: no redirect.
 pub(super) fn verdict(target: &Target, answer: &Answer) -> Option<Verdict> {
     let location = answer.header("Location");
-    if !matches!(answer.status, 300..=399) || location.is_empty() {
+    if !matches!(answer.status(), 300..=399) || location.is_empty() {
         return None;
     }
-    let (status, to) = (answer.status, printable(without_query(location)));
+    let (status, to) = (answer.status(), printable(without_query(location)));
     let own = format!("https://{}", target.host);
     let path = without_query(&target.path);
     let same_host = to.starts_with('/')

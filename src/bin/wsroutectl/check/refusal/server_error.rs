@@ -7,16 +7,20 @@ use super::super::report::Verdict;
 /// Who is down.
 pub(super) fn verdict(evidence: &Evidence) -> Verdict {
     let Evidence { answer, .. } = evidence;
-    let (status, text) = (answer.status, answer.text());
+    let (status, text) = (answer.status(), answer.text());
     let ours = evidence.is_ours();
     if let (503, true) = (status, answer.has("Retry-After")) {
         let seconds = printable(answer.header("Retry-After"));
+        let (hop, what) = match ours {
+            true => ("the container", "the container is not running yet"),
+            false => {
+                ("the server, or what is behind it", "not ready: starting, busy, or in maintenance")
+            }
+        };
         return Verdict::new(
             "starting",
-            "the container",
-            format!(
-                "503: the container is not running yet (try again after {seconds} s, says the server)"
-            ),
+            hop,
+            format!("503: {what} (try again after {seconds} s, says the server)"),
             "wait and try again; WsRouteTimeout boot= lets httpd wait for it; if it stays so: the container's state in the resolver's table",
         );
     }
@@ -25,7 +29,7 @@ pub(super) fn verdict(evidence: &Evidence) -> Verdict {
             "upstream-tls",
             "the container (its certificate), behind mod_proxy",
             format!("{status}: mod_proxy does not accept the container's TLS: self-signed?"),
-            "SSLProxyEngine on, and SSLProxyCACertificateFile or SSLProxyVerify none; the error log says which",
+            "SSLProxyEngine on; SSLProxyCACertificateFile, or SSLProxyVerify none with SSLProxyCheckPeerName off; the error log says which",
         );
     }
     match (status, ours) {
@@ -47,13 +51,17 @@ pub(super) fn verdict(evidence: &Evidence) -> Verdict {
             "500: a configuration that cannot be evaluated, or the container's own error",
             "the error log: bad-configuration, panic, upstream-declined",
         ),
-        (502 | 503, false) if evidence.is_proxied() => Verdict::new(
+        (502, false) if evidence.is_proxied() => Verdict::new(
+            "upstream-closed",
+            "the container, behind mod_proxy",
+            "502: mod_proxy gets no answer from the container: it hangs up (does that port want TLS?), says nothing until ProxyTimeout, or its name has no address",
+            "https:// or wss:// in ProxyPass if it wants TLS; else its log, and httpd's error log: AH01102 (hangs up, silent), AH00898 (DNS)",
+        ),
+        (503, false) if evidence.is_proxied() => Verdict::new(
             "upstream-down",
             "the container, behind mod_proxy",
-            format!(
-                "{status}: mod_proxy does not reach the container (down, wrong port, or TLS that it does not accept)"
-            ),
-            "start it; the error log: AH00957/AH01114 (connection refused), AH01084/AH02039 (TLS: SSLProxyVerify); mod_proxy then refuses for retry=60 s more",
+            "503: mod_proxy does not reach the container (down, or wrong port)",
+            "start it; the error log: AH00957/AH01114 (connection refused); mod_proxy then refuses for retry=60 s more",
         ),
         (500, false) if evidence.is_proxied() => Verdict::new(
             "proxy-broken",
