@@ -9,6 +9,7 @@
 
 use super::connection::drain_brigade;
 use crate::ffi;
+use crate::relay::LONGEST_READ;
 use crate::upstream::Io;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -22,8 +23,8 @@ use tokio::net::TcpStream;
 
 /// How much ciphertext may wait for the socket before no more is made, in bytes.
 const UNSENT: usize = 64 * 1024;
-/// How much plaintext is encrypted in one go.
-const ENCRYPT: usize = 64 * 1024;
+/// How much plaintext is encrypted in one go, in bytes.
+const ENCRYPT: usize = LONGEST_READ;
 /// How much ciphertext is read from the socket at once.
 const RECEIVE: usize = 64 * 1024;
 

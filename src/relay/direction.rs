@@ -1,7 +1,7 @@
 //! One direction of a tunnel: reads from one end, writes to the other, holds what could not be
 //! written and nothing else.
 
-use super::Traffic;
+use super::{LONGEST_READ, Traffic};
 use crate::upgrade::frame::FrameCursor;
 use crate::upstream::Io;
 use std::cell::RefCell;
@@ -9,15 +9,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
-/// How much is read at once, and so how much a direction can hold at most, in bytes.
-pub(super) const SCRATCH: usize = 68 * 1024;
-
 /// Reads per poll before the other direction, and other sessions, get their turn.
 const READS_PER_POLL: usize = 8;
 
 thread_local! {
     /// One buffer for each runtime thread: a session at rest owns none.
-    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LONGEST_READ].into());
 }
 
 /// How far the reading side is.
