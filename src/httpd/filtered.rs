@@ -3,7 +3,7 @@
 //! without ever waiting, the way out collects ciphertext in memory. So TLS is a pure
 //! transformation of bytes, and all waiting is tokio's.
 //!
-//! One session owns a `Filtered` and drives it from one task, on one runtime thread. Filters,
+//! One session owns a `Filtered` and drives it from one task at a time. Filters,
 //! buckets and pools of a connection are not bound to a thread, and nobody else touches them while
 //! the connection is suspended or its worker parked.
 

@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 
 /// A session that has everything but its client.
 pub struct Beginning {
-    /// The runtime thread it runs on.
+    /// The runtime thread it begins on.
     pub worker: Handle,
     /// Its upstream, which has switched.
     pub upstream: End,

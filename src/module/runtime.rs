@@ -136,8 +136,12 @@ impl Child {
     pub fn stop(&self) {
         let workers =
             std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        for Worker { stop, thread } in workers {
+        let (stops, threads): (Vec<_>, Vec<_>) =
+            workers.into_iter().map(|worker| (worker.stop, worker.thread)).unzip();
+        for stop in stops {
             let _ = stop.send(());
+        }
+        for thread in threads {
             let _ = thread.join();
         }
     }
@@ -158,21 +162,17 @@ pub fn relay(
 
 fn go_on(worker: &Handle, mut relay: Relay, done: impl FnOnce(Option<Summary>) + Send + 'static) {
     worker.spawn(async move {
-        match guard_future(relay.run()).await {
+        let summary = match guard_future(relay.run()).await {
             Some(Pause::MoveTo(other)) => {
                 relay.move_to(&other);
-                go_on(&other, relay, done);
+                return go_on(&other, relay, done);
             }
-            Some(Pause::Over(summary)) => {
-                // The client's stream goes before the connection under it.
-                drop(relay);
-                done(Some(summary));
-            }
-            None => {
-                drop(relay);
-                done(None);
-            }
-        }
+            Some(Pause::Over(summary)) => Some(summary),
+            None => None,
+        };
+        // The client's stream goes before the connection under it.
+        drop(relay);
+        done(summary);
     });
 }
 

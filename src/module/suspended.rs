@@ -116,15 +116,15 @@ async fn give_back(mut held: Held, ticket: Ticket) {
 fn serve(suspended: Suspended, mut session: Beginning) {
     let client = take_client(&suspended.request(), &mut session);
     let Beginning { worker, upstream, terms, ticket, details, .. } = session;
-    let Some(client) = client else { return end(suspended, None, ticket, worker) };
+    let Some(client) = client else { return end(suspended, None, ticket) };
     let session = ticket.session.clone();
-    runtime::relay(&worker.clone(), (client, upstream), terms, session, move |summary| {
-        end(suspended, Some(details.ended(summary)), ticket, worker);
+    runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
+        end(suspended, Some(details.ended(summary)), ticket);
     });
 }
 
 /// Logs and gives back what httpd gave, unless something is still to be waited for.
-fn end(suspended: Suspended, ended: Option<Ended>, ticket: Ticket, worker: Handle) {
+fn end(suspended: Suspended, ended: Option<Ended>, ticket: Ticket) {
     endings::soon(move || {
         if let Some(ended) = ended {
             finish::record(&suspended.request(), &ended);
@@ -135,7 +135,7 @@ fn end(suspended: Suspended, ended: Option<Ended>, ticket: Ticket, worker: Handl
                 held.give_back();
                 drop(ticket);
             }
-            Some(_) => drop(worker.spawn(give_back(held, ticket))),
+            Some(_) => drop(tokio::spawn(give_back(held, ticket))),
         }
     });
 }

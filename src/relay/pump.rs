@@ -76,7 +76,7 @@ impl Relay {
     /// Has `runtime` wake the tunnel from now on. From any thread, between two runs.
     pub fn move_to(&mut self, runtime: &Handle) {
         let _entered = runtime.enter();
-        // What could not be moved is woken by the runtime of before, which lives as long.
+        // What could not be moved is woken by the runtime of before, which lives until the child ends.
         let _ = self.0.client.move_here();
         let _ = self.0.upstream.move_here();
         (self.0.asked, self.0.registered) = (0, false);
@@ -167,8 +167,8 @@ impl Pump {
     }
 
     fn obey_orders(&mut self, cx: &mut Context<'_>) {
-        // An order takes the waker away; so it is looked for after the waker is there.
-        if !self.registered || self.session.order() > self.obeyed {
+        // Once for each task: bytes meet no lock.
+        if !self.registered {
             self.session.register(cx.waker());
             self.registered = true;
         }

@@ -1,6 +1,5 @@
 //! The sessions of this child, and the orders that reach them.
 
-use atomic_waker::AtomicWaker;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -37,7 +36,8 @@ impl From<u8> for Order {
 pub struct Session {
     number: u64,
     order: AtomicU8,
-    waker: AtomicWaker,
+    /// Of the task that relays. It stays there: an order may come while another one is obeyed.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Session {
@@ -51,13 +51,15 @@ impl Session {
         self.order.load(Ordering::Acquire).into()
     }
 
+    /// Has orders wake the task behind `waker` from now on. It looks for those that came before.
     pub(super) fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 
     fn give(&self, order: Order) {
         if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
-            self.waker.wake();
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            waker.iter().for_each(Waker::wake_by_ref);
         }
     }
 }
@@ -79,7 +81,7 @@ impl Sessions {
         let session = Arc::new(Session {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             order: AtomicU8::new(0),
-            waker: AtomicWaker::new(),
+            waker: Mutex::new(None),
         });
         self.lock().insert(session.number, session.clone());
         // Read after the insertion: an order given in between reaches the session either way.
@@ -148,5 +150,23 @@ mod tests {
         sessions.leave(&early);
         sessions.leave(&late);
         assert_eq!(sessions.wait_until_empty(Duration::ZERO), 0);
+    }
+
+    struct Counter(AtomicU64);
+
+    impl std::task::Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn every_stronger_order_wakes_the_task_even_if_it_saw_the_one_before_first() {
+        let (sessions, counter) = (Sessions::default(), Arc::new(Counter(AtomicU64::new(0))));
+        sessions.enter().register(&counter.clone().into());
+        sessions.order(Order::Drain);
+        sessions.order(Order::Drain);
+        sessions.order(Order::Stop);
+        assert_eq!(counter.0.load(Ordering::Relaxed), 2);
     }
 }

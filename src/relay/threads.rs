@@ -1,13 +1,13 @@
 //! Which runtime thread a session runs on. Sessions share one thread for as long as it keeps up: one
 //! thread that is awake takes several messages at a time, where two would sleep and wake for each of
-//! them. A thread that is busy most of the time gives half of its active sessions away.
+//! them. A thread that is busy most of the time gives some of its active sessions away.
 //!
 //! There is no timer and no table: sessions count their own polls, and a session that is to leave
 //! learns so at its next one. An idle session is never asked.
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -18,8 +18,10 @@ const BUSY: u32 = 60;
 const GAP: u32 = 30;
 /// Over how long a load is measured, at least.
 const WINDOW: Duration = Duration::from_millis(50);
-/// A load that was measured earlier than this says nothing: the thread had next to nothing to do.
-const STALE: Duration = Duration::from_secs(1);
+/// A load is the mean of about so many windows: one alone is chance where threads wait for a core.
+const WINDOWS: u128 = 8;
+/// For how long a decision to give sessions away holds, if no other one follows.
+const GIVING: Duration = Duration::from_millis(200);
 /// The clock is read once in so many polls.
 const POLLS: u32 = 64;
 
@@ -27,7 +29,6 @@ const POLLS: u32 = 64;
 #[derive(Debug)]
 pub struct Threads {
     all: Vec<Thread>,
-    started: Instant,
     /// While all are busy, sessions begin on each in turn.
     turn: AtomicUsize,
 }
@@ -35,10 +36,17 @@ pub struct Threads {
 #[derive(Debug)]
 struct Thread {
     runtime: Handle,
+    gauge: Mutex<Gauge>,
+}
+
+/// How busy a thread is. Whoever asks takes the sample.
+#[derive(Debug)]
+struct Gauge {
+    /// When the last sample was taken, and for how long the thread had worked until then.
+    taken: Instant,
+    worked: Duration,
     /// In percent of the time.
-    load: AtomicU32,
-    /// When it was measured, in milliseconds since the start.
-    measured: AtomicU64,
+    load: u32,
 }
 
 thread_local! {
@@ -50,44 +58,39 @@ struct Here {
     threads: Arc<Threads>,
     number: usize,
     polls: u32,
-    /// When the window began, and for how long this thread had worked until then.
-    since: Instant,
-    worked: Duration,
-    /// Counts the windows, so that a session is asked once in each.
-    window: u32,
-    /// Where every other session that is asked in this window has to go.
-    gives_to: Option<usize>,
-    stays: bool,
+    decided: Instant,
+    /// Counts the decisions, so that a session is asked once for each.
+    decision: u32,
+    gift: Option<Gift>,
+}
+
+/// Sessions are to go to another thread.
+struct Gift {
+    to: usize,
+    /// How many of the sessions that are asked, in percent.
+    share: u32,
+    due: u32,
 }
 
 impl Threads {
     /// One single-threaded runtime for each thread; at least one.
     pub fn new(runtimes: Vec<Handle>) -> Threads {
-        let thread = |runtime| Thread { runtime, load: 0.into(), measured: 0.into() };
-        let all = runtimes.into_iter().map(thread).collect();
-        Threads { all, started: Instant::now(), turn: AtomicUsize::new(0) }
+        let gauge = || Gauge { taken: Instant::now(), worked: Duration::ZERO, load: 0 };
+        let thread = |runtime| Thread { runtime, gauge: Mutex::new(gauge()) };
+        Threads { all: runtimes.into_iter().map(thread).collect(), turn: AtomicUsize::new(0) }
     }
 
     /// Tells the calling thread which one it is. To be called on each of them, once.
     pub fn enter(self: Arc<Threads>, number: usize) {
-        let worked = self.all[number].worked();
-        HERE.set(Some(Here {
-            threads: self,
-            number,
-            polls: 0,
-            since: Instant::now(),
-            worked,
-            window: 0,
-            gives_to: None,
-            stays: false,
-        }));
+        let (threads, decided) = (self, Instant::now());
+        HERE.set(Some(Here { threads, number, polls: 0, decided, decision: 0, gift: None }));
     }
 
     /// Where the next session begins: on the first thread that is not busy. Any thread may ask.
     pub fn next(&self) -> Handle {
-        let free = (0..self.all.len()).find(|n| self.load(*n) < BUSY);
-        let turn = || self.turn.fetch_add(1, Ordering::Relaxed) % self.all.len();
-        self.all[free.unwrap_or_else(turn)].runtime.clone()
+        let free = self.all.iter().find(|thread| thread.load() < BUSY);
+        let turn = || &self.all[self.turn.fetch_add(1, Ordering::Relaxed) % self.all.len()];
+        free.unwrap_or_else(turn).runtime.clone()
     }
 
     /// The thread that does what is not a session's.
@@ -95,28 +98,39 @@ impl Threads {
         self.all[0].runtime.clone()
     }
 
-    fn load(&self, number: usize) -> u32 {
-        let thread = &self.all[number];
-        let measured = Duration::from_millis(thread.measured.load(Ordering::Relaxed));
-        let age = self.started.elapsed().saturating_sub(measured);
-        if age < STALE { thread.load.load(Ordering::Relaxed) } else { 0 }
+    /// What thread `number` should give away: as much as makes it as busy as the least busy one.
+    fn gift(&self, number: usize) -> Option<Gift> {
+        let load = self.all[number].load();
+        if load < BUSY {
+            return None;
+        }
+        let others = (0..self.all.len()).filter(|n| *n != number);
+        let (least, to) = others.map(|n| (self.all[n].load(), n)).min()?;
+        let gift = || Gift { to, share: 50 * (load - least) / load, due: 0 };
+        (least + GAP <= load).then(gift)
     }
+}
 
-    fn measured(&self, number: usize, load: u32) {
-        let thread = &self.all[number];
-        thread.load.store(load, Ordering::Relaxed);
-        thread.measured.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
-    }
-
-    /// Who takes sessions off thread `number`, which is so busy.
-    fn helper(&self, number: usize, load: u32) -> Option<usize> {
-        let least = (0..self.all.len()).filter(|n| *n != number).min_by_key(|n| self.load(*n))?;
-        (load >= BUSY && self.load(least) + GAP <= load).then_some(least)
+impl Thread {
+    fn load(&self) -> u32 {
+        // Consistent after every line: a panic elsewhere cannot spoil it.
+        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = gauge.taken.elapsed();
+        if passed >= WINDOW {
+            // The time in which it waited for a core included: it would have had something to do.
+            let worked = self.runtime.metrics().worker_total_busy_duration(0);
+            let new = worked.saturating_sub(gauge.worked);
+            let new = (100 * new.as_micros() / passed.as_micros()).min(100);
+            let weight = (passed.as_millis() / WINDOW.as_millis()).min(WINDOWS);
+            let load = (u128::from(gauge.load) * (WINDOWS - weight) + new * weight) / WINDOWS;
+            *gauge = Gauge { taken: Instant::now(), worked, load: load as u32 };
+        }
+        gauge.load
     }
 }
 
 /// Where the session that is being polled should go; mostly nowhere. `asked` is the session's own,
-/// and new with each thread: it keeps it from being asked twice in one window. `None` outside the
+/// and new with each thread: it keeps it from being asked twice for one decision. `None` outside the
 /// threads of [`Threads`].
 pub(super) fn elsewhere(asked: &mut u32) -> Option<Handle> {
     HERE.with_borrow_mut(|here| here.as_mut()?.elsewhere(asked))
@@ -125,41 +139,32 @@ pub(super) fn elsewhere(asked: &mut u32) -> Option<Handle> {
 impl Here {
     fn elsewhere(&mut self, asked: &mut u32) -> Option<Handle> {
         self.polls += 1;
-        if self.polls >= POLLS {
-            self.polls = 0;
-            self.measure();
+        if self.polls >= POLLS && self.decided.elapsed() >= WINDOW {
+            self.decide();
         }
-        let to = self.gives_to?;
-        if *asked == self.window {
+        let gift = self.gift.as_mut()?;
+        if *asked == self.decision {
             return None;
         }
-        *asked = self.window;
-        // The one that is polled first is most likely the busiest: it stays, and the others make
-        // room for it.
-        self.stays = !self.stays;
-        (!self.stays).then(|| self.threads.all[to].runtime.clone())
-    }
-
-    fn measure(&mut self) {
-        let passed = self.since.elapsed();
-        if passed < WINDOW {
-            return;
+        *asked = self.decision;
+        if self.decided.elapsed() >= GIVING {
+            self.gift = None;
+            return None;
         }
-        let worked = self.threads.all[self.number].worked();
-        let load = 100 * worked.saturating_sub(self.worked).as_micros() / passed.as_micros();
-        let load = load.min(100) as u32;
-        (self.since, self.worked) = (Instant::now(), worked);
-        self.threads.measured(self.number, load);
-        self.gives_to = self.threads.helper(self.number, load);
-        self.window = self.window.wrapping_add(1);
-        self.stays = false;
+        // The one that is polled first is most likely the busiest: it stays, and others make room.
+        gift.due += gift.share;
+        if gift.due < 100 {
+            return None;
+        }
+        gift.due -= 100;
+        Some(self.threads.all[gift.to].runtime.clone())
     }
-}
 
-impl Thread {
-    /// How long it had something to do since it began, the time in which it waited for a core included.
-    fn worked(&self) -> Duration {
-        self.runtime.metrics().worker_total_busy_duration(0)
+    fn decide(&mut self) {
+        self.polls = 0;
+        self.decided = Instant::now();
+        self.decision = self.decision.wrapping_add(1);
+        self.gift = self.threads.gift(self.number);
     }
 }
 
@@ -181,6 +186,14 @@ mod tests {
         (runtimes, Arc::new(Threads::new(handles)))
     }
 
+    impl Threads {
+        /// As if it had been measured just now.
+        fn measured(&self, number: usize, load: u32) {
+            let taken = Instant::now() + Duration::from_secs(60);
+            *self.all[number].gauge.lock().unwrap() = Gauge { taken, worked: Duration::ZERO, load };
+        }
+    }
+
     fn is(handle: &Handle, runtime: &Runtime) -> bool {
         handle.id() == runtime.handle().id()
     }
@@ -200,27 +213,52 @@ mod tests {
     }
 
     #[test]
-    fn only_a_much_less_busy_thread_helps() {
+    fn only_a_much_less_busy_thread_gets_sessions_and_only_the_difference() {
         let (_runtimes, threads) = threads(3);
         threads.measured(1, 40);
         threads.measured(2, 35);
-        let helpers = [59, 60, 65, 100].map(|load| threads.helper(0, load));
-        assert_eq!(helpers, [None, None, Some(2), Some(2)]);
+        let gifts = [59, 60, 65, 100].map(|load| {
+            threads.measured(0, load);
+            threads.gift(0).map(|gift| (gift.to, gift.share))
+        });
+        assert_eq!(gifts, [None, None, Some((2, 23)), Some((2, 32))]);
+        // Afterwards both are as busy, and nothing comes back.
+        threads.measured(0, 68);
+        threads.measured(2, 67);
+        assert!(threads.gift(0).is_none() && threads.gift(2).is_none());
+    }
+
+    #[test]
+    fn a_thread_is_measured_whatever_it_works_on() {
+        let (runtimes, threads) = threads(2);
+        assert_eq!(threads.all[0].load(), 0);
+        let spin = async { std::thread::sleep(8 * WINDOW) };
+        runtimes[0].block_on(runtimes[0].spawn(spin)).unwrap();
+        runtimes[0].block_on(tokio::task::yield_now());
+        assert!(threads.all[0].load() >= 40, "{}", threads.all[0].load());
+        assert_eq!(threads.all[1].load(), 0);
     }
 
     #[test]
     fn every_other_session_goes_and_none_is_asked_twice() {
         let (runtimes, threads) = threads(2);
         threads.enter(0);
-        HERE.with_borrow_mut(|here| {
-            let here = here.as_mut().unwrap();
-            (here.gives_to, here.window) = (Some(1), 7);
-        });
+        give(50);
         let mut asked = [0; 4];
         let goes =
             asked.each_mut().map(|asked| elsewhere(asked).is_some_and(|to| is(&to, &runtimes[1])));
         assert_eq!(goes, [false, true, false, true]);
         assert!(asked.each_mut().iter_mut().all(|asked| elsewhere(asked).is_none()));
+        HERE.with_borrow_mut(|here| here.as_mut().unwrap().decided -= GIVING);
+        assert!((0..4).all(|_| elsewhere(&mut 0).is_none()), "the decision is too old");
+    }
+
+    fn give(share: u32) {
+        HERE.with_borrow_mut(|here| {
+            let here = here.as_mut().unwrap();
+            (here.decided, here.decision) = (Instant::now(), 7);
+            here.gift = Some(Gift { to: 1, share, due: 0 });
+        });
     }
 
     async fn pair() -> (TcpStream, TcpStream) {
@@ -249,10 +287,7 @@ mod tests {
         });
         outside.block_on(client.write_all(b"\x82\x04abcd")).unwrap();
         threads.enter(0);
-        HERE.with_borrow_mut(|here| {
-            let here = here.as_mut().unwrap();
-            (here.gives_to, here.window, here.stays) = (Some(1), 1, true);
-        });
+        give(100);
         let Pause::MoveTo(to) = first.block_on(relay.run()) else { panic!("it should move") };
         assert!(is(&to, &second));
         relay.move_to(&to);
