@@ -223,7 +223,7 @@ pub(super) unsafe fn drain_brigade(
 }
 
 /// A place on the connection where the handler leaves something for the suspend hook.
-pub fn slot<T>(c: NonNull<ffi::conn_rec>) -> Option<NonNull<Option<T>>> {
+pub fn slot<T>(c: NonNull<ffi::conn_rec>) -> Option<NonNull<Option<Box<T>>>> {
     // SAFETY: hooks get live connections; the slot is only ever set by `put_into_slot` with one type.
     let kept = unsafe {
         let config = (*c.as_ptr()).conn_config;
@@ -233,12 +233,13 @@ pub fn slot<T>(c: NonNull<ffi::conn_rec>) -> Option<NonNull<Option<T>>> {
 }
 
 /// Puts `value` into the connection's slot; it is dropped with the connection if nobody takes it.
+/// In a box, because the slot itself stays for as long as the connection.
 pub fn put_into_slot<T>(request: &RequestRef, value: T) {
     let c = request.connection();
     // SAFETY: the connection is live and of this thread; a module's config vector has a pointer
     // for each module index.
     unsafe {
-        let kept = pool::keep((*c).pool, Some(value));
+        let kept = pool::keep((*c).pool, Some(Box::new(value)));
         *(*c).conn_config.cast::<*mut c_void>().add(crate::module::index() as usize) = kept.cast();
     }
 }

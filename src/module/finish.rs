@@ -8,13 +8,12 @@ use crate::relay::Summary;
 use crate::route::Decision;
 use std::time::{Duration, Instant};
 
-/// What is known about a session from its beginning.
+/// What is known about a session from its beginning, and not from its request.
 #[derive(Debug, Clone)]
 pub struct Details {
-    id: String,
-    user: String,
-    key: String,
-    target: String,
+    number: u64,
+    key: Option<Box<str>>,
+    target: Box<str>,
     began: Instant,
     /// The client's bytes do not pass through httpd's filters.
     pub plaintext: bool,
@@ -29,17 +28,31 @@ pub struct Ended {
 }
 
 impl Details {
-    /// For a session that is about to begin. Its name is unique among the children that live now.
+    /// For a session that is about to begin.
     pub fn new(request: &RequestRef, decision: &Decision, ticket: &Ticket) -> Details {
-        let id = format!("{:x}-{:x}", std::process::id(), ticket.session.number());
-        request.set_env(c"WSROUTE_ID", &id);
-        let user = request.user().unwrap_or_else(|| "-".into());
-        let key = decision.shown_key.clone().unwrap_or_else(|| "-".into());
-        let target = decision.target.to_string();
+        let details = Details {
+            number: ticket.session.number(),
+            key: decision.shown_key.as_deref().map(Box::from),
+            target: decision.target.to_string().into(),
+            began: Instant::now(),
+            plaintext: false,
+        };
+        request.set_env(c"WSROUTE_ID", &details.id());
         log::request(Level::Debug, request, || {
-            format!("session-begun: id={id} user={user} key={key} target={target}")
+            format!("session-begun: {}", details.shown(request))
         });
-        Details { id, user, key, target, began: Instant::now(), plaintext: false }
+        details
+    }
+
+    /// Unique among the children that live now.
+    fn id(&self) -> String {
+        format!("{:x}-{:x}", std::process::id(), self.number)
+    }
+
+    fn shown(&self, request: &RequestRef) -> String {
+        let user = request.user().unwrap_or_else(|| "-".into());
+        let key = self.key.as_deref().unwrap_or("-");
+        format!("id={} user={user} key={key} target={}", self.id(), self.target)
     }
 
     /// Stops the clock.
@@ -52,13 +65,11 @@ impl Details {
 /// thread that owns the request; the access-log line itself is written when the request ends.
 pub fn record(request: &RequestRef, ended: &Ended) {
     let Ended { details, duration, summary } = ended;
-    let Details { id, user, key, target, .. } = details;
     let seconds = duration.as_secs_f64();
     let Some(summary) = summary else {
         log::request(Level::Err, request, || {
-            format!(
-                "session-ended: id={id} user={user} key={key} target={target} duration={seconds:.3}s by=server: a panic ended it"
-            )
+            let shown = details.shown(request);
+            format!("session-ended: {shown} duration={seconds:.3}s by=server: a panic ended it")
         });
         return;
     };
@@ -66,8 +77,9 @@ pub fn record(request: &RequestRef, ended: &Ended) {
     let close = close.map_or_else(|| "-".to_owned(), |code| code.to_string());
     let by = outcome.by();
     log::request(Level::Info, request, || {
+        let shown = details.shown(request);
         format!(
-            "session-ended: id={id} user={user} key={key} target={target} duration={seconds:.3}s \
+            "session-ended: {shown} duration={seconds:.3}s \
              up={}B/{} down={}B/{} close={close} by={by}: {outcome}",
             up.bytes, up.messages, down.bytes, down.messages
         )

@@ -76,7 +76,7 @@ httpd_entry! {
                 return;
             }
             let worker = waiting.worker.clone();
-            worker.spawn(run(waiting));
+            worker.spawn(run(*waiting));
         }
     }
 }
