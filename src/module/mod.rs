@@ -2,8 +2,8 @@
 //! decides little.
 
 mod answer;
+mod command_table;
 mod config;
-mod directives;
 mod endings;
 mod finish;
 mod handler;
@@ -41,7 +41,7 @@ pub static mut wsroute_module: ffi::module = ffi::module {
     merge_dir_config: Some(config::merge_dir),
     create_server_config: Some(config::create_server),
     merge_server_config: Some(config::merge_server),
-    cmds: directives::TABLE.0.as_ptr(),
+    cmds: command_table::TABLE.0.as_ptr(),
     register_hooks: Some(register_hooks),
     flags: 0,
 };

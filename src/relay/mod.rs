@@ -14,6 +14,7 @@
 //! | the session expires | Close 1008, end | the client's answer, end |
 
 mod bridge;
+mod close_code;
 mod direction;
 mod linger;
 mod pump;

@@ -1,6 +1,7 @@
 //! One tunnel as one future: both directions, the orders from outside, and the few timers of
 //! its end. While bytes flow there is no timer and no lock.
 
+use super::close_code::close_code;
 use super::direction::{Direction, Sink, Source};
 use super::{End, Order, Outcome, Session, Summary, Terms, threads};
 use crate::upgrade::close::{CloseCode, close_frame};
@@ -208,12 +209,7 @@ impl Pump {
     fn close(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
         if self.closing.is_none() {
-            let (code, reason) = match outcome {
-                Outcome::Stopped => (CloseCode::GOING_AWAY, "the server stops"),
-                Outcome::Drained => (CloseCode::RESTART, "the server restarts"),
-                Outcome::Expired => (CloseCode::POLICY, "the session is over"),
-                _ => (CloseCode::UPSTREAM_LOST, "the upstream was lost"),
-            };
+            let (code, reason) = close_code(outcome);
             self.closing = Some(code);
             self.down.seal(close_frame(code, reason));
         }

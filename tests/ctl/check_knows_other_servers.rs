@@ -158,3 +158,61 @@ async fn a_login_that_is_lost_on_the_way() {
     check(&[&format!("ws://localhost:{}/ws", front.port), "--cookie", "sid=good"])
         .finds("forbidden", &["a server between drops Cookie"]);
 }
+
+/// "WebSocket" in a refusal is no wish for an upgrade.
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_that_want_a_token_or_a_login() {
+    for body in [
+        "WebSocket session expired, upgrade refused",
+        "WebSocket token required",
+        "login required for WebSocket connections",
+    ] {
+        let app = always("400 Bad Request", "Server: app\r\n", body).await;
+        let at = format!("ws://{}/ws", app.address);
+        check(&[&at]).finds("application-no-websocket", &[body]);
+        let conf = format!("ProxyPass /ws http://{}/ upgrade=websocket\n", app.address);
+        let httpd = Httpd::with(conf).start().await;
+        let said = check(&[&url(&httpd, "/ws")]);
+        said.finds(
+            "proxy-without-upgrade",
+            &["either mod_proxy drops", "or the application", body],
+        );
+        httpd.log().allow("AH0");
+    }
+    let app = always("400 Bad Request", "", "Sec-WebSocket-Protocol required").await;
+    let lines = format!("{NGINX_PASSES} proxy_set_header Sec-WebSocket-Protocol \"\";");
+    let conf = format!("location / {{ proxy_pass http://{}; {lines} }}", app.address);
+    let front = nginx("", &conf);
+    let at = format!("ws://localhost:{}/ws", front.port);
+    check(&[&at, "--subprotocol", "binary"])
+        .finds("header-lost", &["Sec-WebSocket-Protocol was sent and did not arrive"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applications_own_500() {
+    let app = always("500 Internal Server Error", "Server: app\r\n", "Traceback").await;
+    let conf = format!(
+        "{}ProxyPass /proxied http://{}/ upgrade=websocket\n",
+        ws("/ws", &app.url()),
+        app.address
+    );
+    let httpd = Httpd::with(conf).start().await;
+    check(&[&url(&httpd, "/ws")]).finds("upstream-declined", &["500", "Traceback"]);
+    check(&[&url(&httpd, "/proxied")]).finds("server-error", &["the application", "Traceback"]);
+    httpd.log().allow("AH0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_where_a_websocket_should_be() {
+    let httpd = Httpd::with("").start().await;
+    check(&[&url(&httpd, "/index.html")]).finds("no-route", &["no WsRoute", "has a file"]);
+    let strips = format!(
+        "location /ws/ {{ proxy_pass http://127.0.0.1:{}/; {NGINX_PASSES} }}\n\
+         location /page {{ return 200 \"ok\"; }}",
+        httpd.port()
+    );
+    let front = nginx("", &strips);
+    let at = |path: &str| format!("ws://localhost:{}{path}", front.port);
+    check(&[&at("/ws/x")]).finds("no-route", &["httpd behind nginx", "proxy_pass with a path"]);
+    check(&[&at("/page")]).finds("upgrade-not-seen", &["a page of its own"]);
+}

@@ -55,7 +55,7 @@ async fn error_pages_of_other_proxies() {
         (always("502 Bad Gateway", "Server: nginx\r\n", nginx).await, "upstream-down", "nginx"),
         (always("503 Service Unavailable", "", haproxy).await, "upstream-down", "haproxy"),
         (always("400 Bad Request", "Server: nginx\r\n", lost).await, "headers-stripped", "nginx"),
-        (always("200 OK", "Server: nginx\r\n", "").await, "upgrade-not-seen", "either nginx"),
+        (always("200 OK", "Server: nginx\r\n", "").await, "upgrade-not-seen", "either it"),
         (always("429 Too Many Requests", "", "").await, "rate-limit", "too many"),
     ];
     for (up, cause, words) in table {

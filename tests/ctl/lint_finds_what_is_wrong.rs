@@ -143,6 +143,15 @@ const CASES: &[Case] = &[
         good: "Timeout 300\nProxyTimeout 86400\nProxyPass /ws ws://127.0.0.1:2/",
     },
     Case {
+        // The longer one of the two sides counts.
+        name: "proxy-idle",
+        level: "warning",
+        broken: "Timeout 300\nProxyTimeout 2\nProxyPass /ws ws://127.0.0.1:2/",
+        line: 3,
+        says: "silent for 300 s ends here (Timeout)",
+        good: "Timeout 300\nProxyPass /ws ws://127.0.0.1:2/ timeout=86400",
+    },
+    Case {
         name: "redirected",
         level: "warning",
         broken: "<Location /ws>\nWsRoute ws://127.0.0.1:1\n</Location>\nRedirect / https://d.example/",

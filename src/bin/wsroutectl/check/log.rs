@@ -45,7 +45,7 @@ const EVENTS: &[Event] = &[
         "upstream-closed: ",
         "upstream-closed",
         "the container",
-        "scheme=wss if it wants TLS; else its log",
+        "scheme=wss if it wants TLS; a token, if it is a websockify that wants one; else its log",
     ),
     (
         "upstream-not-http: ",
@@ -105,13 +105,13 @@ const EVENTS: &[Event] = &[
         "starting: ",
         "starting",
         "the container",
-        "wait and try again; WsRouteTimeout boot= lets httpd wait",
+        "wait and try again; WsRouteTimeout boot= lets httpd wait; if it stays so: the container's state in the resolver's table",
     ),
     (
         "not-yours: ",
         "not-yours",
         "httpd (WsRouteOwner)",
-        "log in as the owner (--user), or mend the table; the comparison is byte for byte",
+        "log in as the owner (--user); if no login is asked for, Require is missing for the path; or mend the table: the comparison is byte for byte",
     ),
     (
         "not-authorized: ",
@@ -123,7 +123,7 @@ const EVENTS: &[Event] = &[
         "origin-refused: ",
         "foreign-origin",
         "httpd (WsRouteOrigin)",
-        "list the page's origin in WsRouteOrigin; or a proxy in front changes Host",
+        "list the page's origin in WsRouteOrigin; or a proxy in front changes Host: proxy_set_header Host $http_host (nginx), ProxyPreserveHost on (httpd)",
     ),
     (
         "expired: ",
@@ -135,7 +135,7 @@ const EVENTS: &[Event] = &[
         "unknown-key: ",
         "unknown-key",
         "httpd (WsRouteKey, the resolver)",
-        "wsroutectl resolve URL shows which key, and who was asked",
+        "wsroutectl resolve URL shows which key, and who was asked; a resolver-warning line names lines of its file that were passed over",
     ),
     ("bad-key: ", "unknown-key", "httpd (WsRouteKey)", "narrow the REGEX of WsRouteKey"),
     ("bad-configuration: ", "bad-configuration", "httpd", "mend the expression"),

@@ -1,5 +1,9 @@
 //! Further questions that tell causes apart: the same request with one thing changed.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::door::Door;
 use super::handshake::Page;
 use super::http::{Answer, printable};
@@ -7,6 +11,13 @@ use crate::headers::{Headers, value};
 
 /// The words with which mod_wsroute answers what meant to be an upgrade and is none.
 const OURS: &str = "not a WebSocket upgrade: ";
+/// How libraries say that they got no upgrade. Not how applications ask for a token or a login.
+const ASKS_FOR_UPGRADE: &str = r#"(?xi)
+    websocket\s((connection|upgrade|request|handshake)\s)?(is\s)?(required|expected|only)
+    | expected\s(an?\s)?websocket | not\s(an?\s)?(valid\s)?websocket | not\susing\sthe\swebsocket
+    | (missing|no|without|needs?|expected)\s((an?|the|websocket)\s)?["']?upgrade
+    | ["']?upgrade["']?\s((is\s)?required|(is\s)?expected|(is\s)?missing|header|hdr|token|request|only)
+    | must\sbe\s["']?upgrade | "upgrade"\sonly\sto | a\swebsocket\s(client|connection:)"#;
 /// A name that no virtual host has.
 const NOBODY: &str = "wsroutectl-asks-for-nobody.invalid";
 
@@ -146,10 +157,15 @@ impl Evidence {
 
     /// The answer wants an upgrade, although one was sent: who wrote it has not seen it.
     pub fn asks_for_upgrade(&self) -> bool {
-        let text = self.answer.text().to_ascii_lowercase();
-        self.answer.status() == 426
-            || (self.answer.status() == 400
-                && ["upgrade", "websocket"].iter().any(|word| text.contains(word)))
+        static ASKS: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(ASKS_FOR_UPGRADE).expect("a constant"));
+        let status = self.answer.status();
+        status == 426 || (status == 400 && ASKS.is_match(&self.answer.text()))
+    }
+
+    /// The answer comes from httpd at the front: from a file, a page of its own, or a program in it.
+    pub fn is_apache(&self) -> bool {
+        !self.is_proxied() && self.answer.header("Server").starts_with("Apache")
     }
 
     /// The application says that it is about the page's origin.

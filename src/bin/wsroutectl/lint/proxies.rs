@@ -131,7 +131,8 @@ fn is_listed(rule: &Rule<'_>) -> bool {
     words.first().is_some_and(|word| word == rule.rule.pattern.text())
 }
 
-/// A WebSocket that mod_proxy relays ends when nobody says anything for a while.
+/// A WebSocket that mod_proxy relays ends when nobody says anything for a while: for the longer one of
+/// the time limits of its two sides.
 pub fn idle(site: &Site<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for rule in site.proxied.iter().filter(|rule| rule.rule.upgrades()) {
@@ -144,7 +145,11 @@ pub fn idle(site: &Site<'_>) -> Vec<Finding> {
             (None, Some(value)) => ("ProxyTimeout", Some(value)),
             (None, None) => ("Timeout", directive("Timeout")),
         };
-        let time = value.and_then(|value| duration(&value).ok().flatten()).unwrap_or(TIMEOUT);
+        let time = |value: Option<String>| {
+            value.and_then(|value| duration(&value).ok().flatten()).unwrap_or(TIMEOUT)
+        };
+        let sides = [(time(value), name), (time(directive("Timeout")), "Timeout")];
+        let (time, name) = sides[usize::from(sides[1].0 > sides[0].0)];
         if time < PATIENT {
             let seconds = time.as_secs();
             let what = format!("a WebSocket that is silent for {seconds} s ends here ({name})");

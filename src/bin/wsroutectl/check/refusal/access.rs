@@ -15,7 +15,9 @@ impl Refused<'_> {
                 "the container refuses this password, or a server between changes Authorization"
             }
             (false, false) => "a login is required",
-            (false, true) => "this login is refused, or a server between drops Authorization",
+            (false, true) => {
+                "this login is refused (name, password, or Require wants somebody else), or a server between drops Authorization"
+            }
         };
         let status = evidence.answer.status();
         if by_container {
@@ -28,7 +30,7 @@ impl Refused<'_> {
         }
         let hop = match evidence.page_of() {
             Some("httpd") => "httpd (authentication)",
-            Some("nginx") => "nginx (auth_basic)",
+            Some("nginx") => "nginx (auth_basic, auth_request)",
             Some("haproxy") => "haproxy (http-request auth)",
             _ => "the application, or the authentication of a server in front of it",
         };
@@ -36,7 +38,14 @@ impl Refused<'_> {
             "login-required",
             hop,
             format!("{status}: {what}"),
-            "give the login as the browser would: --user NAME:PASSWORD or --cookie; a browser has it from the page, so AuthName and path of both must be the same",
+            match evidence.answer.has("WWW-Authenticate") {
+                true => {
+                    "give the login as the browser would: --user NAME:PASSWORD or --cookie; a browser has it from the page, so AuthName and path of both must be the same; a proxy between must pass Authorization"
+                }
+                false => {
+                    "no password is asked for, but a session: --cookie with what the browser has after the login; a proxy between must pass Cookie"
+                }
+            },
         )
     }
 
@@ -54,8 +63,8 @@ impl Refused<'_> {
             return Verdict::new(
                 "not-yours",
                 "httpd (mod_wsroute), or the container",
-                "403: mod_wsroute refuses: not the owner's container, a foreign Origin, or a target outside of WsRouteAllow",
-                "the error log says which (not-yours, origin-refused, upstream-not-allowed); log in as the owner with --user; wsroutectl resolve shows the decision",
+                "403: mod_wsroute refuses: not the owner's container, an answer whose expires has passed, a foreign Origin, or a target outside of WsRouteAllow",
+                "the error log says which (not-yours, expired, origin-refused, upstream-not-allowed); log in as the owner with --user; wsroutectl resolve shows the decision",
             );
         }
         if evidence.is_ours() {
@@ -70,7 +79,7 @@ impl Refused<'_> {
         let (hop, mend) = match evidence.page_of() {
             Some("httpd") if everybody => (
                 "httpd (Require)",
-                "LogLevel authz_core:debug shows which Require refuses; log in with --user or --cookie; an SSLVerifyClient for the path wants a certificate, which WebSockets cannot give later",
+                "LogLevel authz_core:debug shows which Require refuses (Require ip looks at your address); log in with --user or --cookie; an SSLVerifyClient for the path wants a certificate, which WebSockets cannot give later",
             ),
             Some("httpd") => (
                 "httpd (mod_security, or a rewrite rule)",

@@ -65,7 +65,7 @@ impl Refused<'_> {
                 "foreign-origin",
                 "httpd (WsRouteOrigin), or the application",
                 format!("with Origin {} the answer is {status}, without it 101", printable(origin)),
-                "list the origin (WsRouteOrigin, or the application's own list); if it is the server's own, a proxy in front changes Host: ProxyPreserveHost on",
+                "list the origin (WsRouteOrigin, or the application's own list); if it is the server's own, a proxy in front changes Host: proxy_set_header Host $http_host (nginx), ProxyPreserveHost on (httpd)",
             ));
         }
         let offered = value(self.sent, "Sec-WebSocket-Protocol");

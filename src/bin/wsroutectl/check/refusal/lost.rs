@@ -8,8 +8,9 @@ use crate::headers::value;
 
 /// Without one of these every server refuses.
 const DEMANDED: [&str; 2] = ["Sec-WebSocket-Key", "Sec-WebSocket-Version"];
+const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 /// What nginx, httpd and balancers need to hear.
-const PASS_ON: &str = "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\"; httpd: upgrade=websocket; a load balancer: switch WebSockets on";
+const PASS_ON: &str = "nginx: proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\"; httpd: upgrade=websocket; haproxy: no del-header Upgrade; a load balancer: switch WebSockets on";
 
 /// mod_wsroute says what is missing.
 pub(super) fn malformed(evidence: &Evidence) -> Option<Verdict> {
@@ -67,13 +68,16 @@ fn lost(name: &str, evidence: &str) -> Verdict {
 impl Refused<'_> {
     /// The answer is about a header that was sent, and it is the same without it.
     pub(super) async fn handshake_lost(&self, evidence: &Evidence) -> Option<Verdict> {
-        if !matches!(evidence.answer.status(), 400 | 426) || !evidence.sees_upgrade() {
+        if !matches!(evidence.answer.status(), 400 | 426) {
             return None;
         }
         let text = evidence.answer.text().to_ascii_lowercase();
-        for name in DEMANDED {
+        for name in DEMANDED.into_iter().chain([SUBPROTOCOL]) {
             let named = text.contains(&name.to_ascii_lowercase());
-            if named && self.is_indifferent(name, &evidence.answer).await {
+            // Who misses the subprotocol has looked for it; the others may be missed with Upgrade.
+            let looked = name == SUBPROTOCOL || evidence.sees_upgrade();
+            let sent = !value(self.sent, name).is_empty();
+            if named && looked && sent && self.is_indifferent(name, &evidence.answer).await {
                 let said = evidence.said();
                 return Some(lost(name, &format!("without it the answer is the same, {said}")));
             }
@@ -85,7 +89,7 @@ impl Refused<'_> {
     /// answers has not got as far as looking at them.
     pub(super) async fn indifferent(&self, answer: &Answer) -> Vec<&'static str> {
         let mut all = Vec::new();
-        for name in DEMANDED.into_iter().chain(["Sec-WebSocket-Protocol", "Origin", "Cookie"]) {
+        for name in DEMANDED.into_iter().chain([SUBPROTOCOL, "Origin", "Cookie"]) {
             if !value(self.sent, name).is_empty() && self.is_indifferent(name, answer).await {
                 all.push(name);
             }

@@ -132,7 +132,7 @@ impl Refused<'_> {
                     "mod_proxy takes {path}, and the answer is the same with Upgrade and without ({said}){kasm}: either mod_proxy drops Upgrade, or the application takes no WebSockets at that path"
                 ),
                 format!(
-                    "wsroutectl lint tells them apart: it names a ProxyPass without upgrade=. Then {PROXY_MEND}. If it names none: the application's path; wsroutectl check ws://ADDRESS:PORT/PATH asks it directly"
+                    "if the ProxyPass or RewriteRule that takes this path has no upgrade=: {PROXY_MEND}. If it has: the application's path; wsroutectl check ws://ADDRESS:PORT/PATH asks it directly"
                 ),
             );
         }
@@ -149,14 +149,25 @@ impl Refused<'_> {
                 "nginx passes the request on, and the application behind it asks for an upgrade although one was sent ({said})"
             ));
         }
+        if evidence.is_nginx() && evidence.page_of() == Some("httpd") {
+            return Verdict::new(
+                "no-route",
+                "httpd behind nginx",
+                format!(
+                    "httpd behind nginx answers {status}: no WsRoute (and no proxy) takes the path that nginx asks it for",
+                    status = answer.status()
+                ),
+                "proxy_pass with a path (also /) replaces the location's own: proxy_pass http://HOST:PORT; passes it as it is. Then: does <Location> with WsRoute cover it, in the virtual host for that Host (proxy_set_header Host $http_host)?",
+            );
+        }
         if evidence.is_nginx() {
             return Verdict::new(
                 "upgrade-not-seen",
                 "nginx, or the application behind it",
                 format!(
-                    "nginx passes {path} on, and the answer is the same with Upgrade and without ({said}){kasm}: either nginx drops Upgrade (it does so unless told otherwise), or the application takes no WebSockets at that path"
+                    "at {path} nginx gives the same answer with Upgrade and without ({said}){kasm}: either it drops Upgrade (it does so unless told otherwise), or the application takes no WebSockets at that path, or nginx has a page of its own there (root, try_files, return)"
                 ),
-                "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\". If they are there: the application's path (KasmVNC answers 404 also if Origin or Sec-WebSocket-Protocol does not arrive); wsroutectl check ws://ADDRESS:PORT/PATH asks it directly",
+                "a location with proxy_pass; proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\". If they are there: the application's path (KasmVNC answers 404 also if Origin or Sec-WebSocket-Protocol does not arrive); wsroutectl check ws://ADDRESS:PORT/PATH asks it directly",
             );
         }
         let sees_key = answer.status() == 400 && !evidence.is_for_everybody();
@@ -184,6 +195,14 @@ impl Refused<'_> {
             );
         }
         match answer.status() {
+            200 if evidence.is_apache() => Verdict::new(
+                "no-route",
+                "httpd, or a program in it",
+                format!(
+                    "{said}, as to any page: no WsRoute (and no proxy) takes {path}; httpd has a file or a FallbackResource there, or PHP or WSGI answers{kasm}"
+                ),
+                "is it the WebSocket's path (often /websockify or /ws), and the virtual host that was meant (apachectl -S)? <Location> with WsRoute must cover it",
+            ),
             _ if asks => Verdict::new(
                 "upgrade-not-seen",
                 "the application, or a proxy in front of it",

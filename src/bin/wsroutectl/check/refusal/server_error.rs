@@ -37,13 +37,22 @@ pub(super) fn verdict(evidence: &Evidence) -> Verdict {
             "upstream-failed",
             "the container",
             "502: mod_wsroute gets nowhere with the container: it is down, or its certificate is self-signed and WsRouteUpstream has verify=on, or it breaks the handshake off; or the resolver failed",
-            "the error log's line tells: upstream-refused: start it; upstream-tls: verify=off, ca= or pin=; upstream-closed: scheme=wss; upstream-bad-switch: its 101 is wrong; resolver-failed: the database. Give it here as --log FILE",
+            "the error log's line tells: upstream-refused: start it; upstream-tls: verify=off, ca= or pin=; upstream-closed: scheme=wss, or websockify's token; upstream-bad-switch: its 101 is wrong; resolver-failed: the database. Give it here as --log FILE",
         ),
         (504, true) => Verdict::new(
             "upstream-late",
             "the container, or the resolver",
             "504: the container or the resolver is late",
             "the error log: upstream-connect-late (firewall, host down), upstream-handshake-late (busy), resolver-late (database). Give it here as --log FILE",
+        ),
+        (500, true) if evidence.page_of() != Some("httpd") => Verdict::new(
+            "upstream-declined",
+            "the container",
+            format!(
+                "mod_wsroute passed the upgrade on, and the container answered {}: an error of its own",
+                evidence.said_behind()
+            ),
+            "the container's log; path= of WsRouteUpstream",
         ),
         (500, true) => Verdict::new(
             "bad-configuration",
@@ -54,7 +63,7 @@ pub(super) fn verdict(evidence: &Evidence) -> Verdict {
         (502, false) if evidence.is_proxied() => Verdict::new(
             "upstream-closed",
             "the container, behind mod_proxy",
-            "502: mod_proxy gets no answer from the container: it hangs up (does that port want TLS?), says nothing until ProxyTimeout, or its name has no address",
+            "502: mod_proxy gets no answer from the container: it hangs up (does that port want TLS? websockify does so without a valid token), says nothing until ProxyTimeout, or its name has no address",
             "https:// or wss:// in ProxyPass if it wants TLS; else its log, and httpd's error log: AH01102 (hangs up, silent), AH00898 (DNS)",
         ),
         (503, false) if evidence.is_proxied() => Verdict::new(
@@ -63,6 +72,14 @@ pub(super) fn verdict(evidence: &Evidence) -> Verdict {
             "503: mod_proxy does not reach the container (down, or wrong port)",
             "start it; the error log: AH00957/AH01114 (connection refused); mod_proxy then refuses for retry=60 s more",
         ),
+        (500, false) if evidence.is_proxied() && evidence.page_of() != Some("httpd") => {
+            Verdict::new(
+                "server-error",
+                "the application, behind mod_proxy",
+                format!("{} instead of 101: an error of the application's own", evidence.said()),
+                "its log",
+            )
+        }
         (500, false) if evidence.is_proxied() => Verdict::new(
             "proxy-broken",
             "httpd (mod_proxy), or the application",
@@ -91,7 +108,12 @@ pub(super) fn verdict(evidence: &Evidence) -> Verdict {
             "server-error",
             "the server, or what is behind it",
             format!("{} instead of 101", evidence.said()),
-            "its error log; 502 and 503 mean that what is behind it is down",
+            match status {
+                502 | 503 => {
+                    "what is behind it is down: the log of the server that answers says why"
+                }
+                _ => "the error log of the server that answers",
+            },
         ),
     }
 }

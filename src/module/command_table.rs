@@ -1,4 +1,5 @@
-//! httpd's table of directives, made from the one in [`crate::config::directives`].
+//! httpd's table of commands. A directive is declared in [`crate::config::directives`], of which this
+//! is made.
 
 use super::config::{DirConfig, at};
 use crate::config::ServerConfig;
