@@ -139,8 +139,11 @@ pub(super) fn elsewhere(asked: &mut u32) -> Option<Handle> {
 impl Here {
     fn elsewhere(&mut self, asked: &mut u32) -> Option<Handle> {
         self.polls += 1;
-        if self.polls >= POLLS && self.decided.elapsed() >= WINDOW {
-            self.decide();
+        if self.polls >= POLLS {
+            self.polls = 0;
+            if self.decided.elapsed() >= WINDOW {
+                self.decide();
+            }
         }
         let gift = self.gift.as_mut()?;
         if *asked == self.decision {
@@ -161,7 +164,6 @@ impl Here {
     }
 
     fn decide(&mut self) {
-        self.polls = 0;
         self.decided = Instant::now();
         self.decision = self.decision.wrapping_add(1);
         self.gift = self.threads.gift(self.number);
