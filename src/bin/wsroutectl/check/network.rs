@@ -22,18 +22,9 @@ pub async fn name(
     report.waiting("looking up the name");
     let (host, began) = (&target.host, Instant::now());
     let looked = timeout(limit, lookup_host((host.as_str(), target.port))).await;
+    let late = looked.is_err();
     let text = match looked {
-        Err(_) => {
-            let text = format!("no answer within {} s", limit.as_secs());
-            let verdict = Verdict::new(
-                "name-late",
-                "DNS, as this machine asks it",
-                format!("the name server has not told the address of {host}: {text}"),
-                "is a nameserver of /etc/resolv.conf down, or behind a firewall? To go on without: --connect ADDR:PORT; --timeout waits longer",
-            );
-            report.fail("name", text, verdict);
-            return None;
-        }
+        Err(_) => format!("no answer within {} s", limit.as_secs()),
         Ok(Ok(found)) => {
             let mut found: Vec<SocketAddr> = found.collect();
             found.dedup();
@@ -45,12 +36,20 @@ pub async fn name(
         }
         Ok(Err(e)) => e.to_string(),
     };
-    let verdict = Verdict::new(
-        "no-such-name",
-        "DNS",
-        format!("{host} has no address: {text}"),
-        "mend the spelling or the DNS record (wildcards: *.example.org); to go on without: --connect ADDR:PORT",
-    );
+    let verdict = match late {
+        true => Verdict::new(
+            "name-late",
+            "DNS, as this machine asks it",
+            format!("the name server has not told the address of {host}: {text}"),
+            "is a nameserver of /etc/resolv.conf down, or behind a firewall? To go on without: --connect ADDR:PORT; --timeout waits longer",
+        ),
+        false => Verdict::new(
+            "no-such-name",
+            "DNS",
+            format!("{host} has no address: {text}"),
+            "mend the spelling or the DNS record (wildcards: *.example.org); to go on without: --connect ADDR:PORT",
+        ),
+    };
     report.fail("name", text, verdict);
     None
 }

@@ -76,8 +76,7 @@ impl Refused<'_> {
             let named = text.contains(&name.to_ascii_lowercase());
             // Who misses the subprotocol has looked for it; the others may be missed with Upgrade.
             let looked = name == SUBPROTOCOL || evidence.sees_upgrade();
-            let sent = !value(self.sent, name).is_empty();
-            if named && looked && sent && self.is_indifferent(name, &evidence.answer).await {
+            if named && looked && self.is_indifferent(name, &evidence.answer).await {
                 let said = evidence.said();
                 return Some(lost(name, &format!("without it the answer is the same, {said}")));
             }
@@ -90,7 +89,7 @@ impl Refused<'_> {
     pub(super) async fn indifferent(&self, answer: &Answer) -> Vec<&'static str> {
         let mut all = Vec::new();
         for name in DEMANDED.into_iter().chain([SUBPROTOCOL, "Origin", "Cookie"]) {
-            if !value(self.sent, name).is_empty() && self.is_indifferent(name, answer).await {
+            if self.is_indifferent(name, answer).await {
                 all.push(name);
             }
         }
@@ -99,14 +98,17 @@ impl Refused<'_> {
 
     /// A refusal, and cookies were given: do they make a difference?
     pub(super) async fn with_cookies(&self, mut verdict: Verdict, answer: &Answer) -> Verdict {
-        let given = !value(self.sent, "Cookie").is_empty();
-        if given && answer.status() != 401 && self.is_indifferent("Cookie", answer).await {
+        if answer.status() != 401 && self.is_indifferent("Cookie", answer).await {
             verdict.what += "; without the cookies the answer is the same: either they are not (or no longer) good for a session, or a server between drops Cookie";
         }
         verdict
     }
 
+    /// The header was sent, and the answer is the same without it.
     async fn is_indifferent(&self, name: &str, answer: &Answer) -> bool {
+        if value(self.sent, name).is_empty() {
+            return false;
+        }
         let asked = self.door.ask(&self.door.target, &with(self.sent, name, "")).await;
         asked.is_ok_and(|other| other.is_like(answer) && other.0.rest.len() == answer.0.rest.len())
     }
