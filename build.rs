@@ -11,13 +11,14 @@ const FUNCTIONS: &str = "ap_(state_query|index_of_response|response_code_string|
     mpm_query|mpm_register_timed_callback|die|show_mpm|prep_lingering_close|shutdown_conn|bucket_eor_create|expr_.*|\
     get_conn_socket|get_pollfd_from_conn|check_cmd_context|server_root_relative|runtime_dir_relative|find_linked_module|\
     is_initial_req|get_server_banner|get_scoreboard_worker|context_document_root|exists_config_define|os_escape_path|\
-    run_http_scheme|add_version_component|get_useragent_host|get_server_revision)|\
-    apr_(pool_userdata_[gs]et|allocator_(alloc|free|destroy|owner_set)|brigade_(create|cleanup|destroy|length)|pool_(allocator_get|destroy|cleanup_register|cleanup_kill|\
+    run_http_scheme|add_version_component|get_useragent_host|get_server_revision|\
+    create_request|new_log_config|set_module_loglevel)|\
+    apr_(pool_userdata_[gs]et|allocator_(alloc|free|destroy|owner_set|max_free_set)|brigade_(create|cleanup|destroy|length)|pool_(allocator_get|destroy|cleanup_register|cleanup_kill|\
     cleanup_null|pre_cleanup_register|create_ex)|p?strdup|pstrmemdup|palloc|pcalloc|table_.*|os_(sock|file)_get|socket_close|\
     bucket_(flush|eos)_create|dynamic_fn_retrieve|sockaddr_ip_get)|wsroute_.*";
 const TYPES: &str = "conn_rec|request_rec|server_rec|module|command_rec|cmd_parms|ap_filter_t|\
-    conn_state_t|ap_directive_t|scoreboard|cmd_func|apr_table_entry_t|apr_pollfd_t|wsroute_.*";
-const VARS: &str = "WSROUTE_.*|AP_SQ_.*|DECLINED|SUSPENDED|OK|DONE|HTTP_[A-Z_]+|APLOG_.*|AP_MPMQ_.*|\
+    conn_state_t|ap_directive_t|ap_LINK_log_transaction_t|scoreboard|cmd_func|apr_table_entry_t|apr_pollfd_t|wsroute_.*";
+const VARS: &str = "WSROUTE_.*|AP_SQ_.*|ap_max_mem_free|DECLINED|SUSPENDED|OK|DONE|HTTP_[A-Z_]+|APLOG_.*|AP_MPMQ_.*|\
     APR_HOOK_.*|SERVER_READY|SERVER_GRACEFUL|RSRC_CONF|ACCESS_CONF|AP_FTYPE_.*|ap_scoreboard_image|ap_conftree|ap_pid_fname|\
     ap_graceful_shutdown_timeout|ap_server_conf|core_module|GLOBAL_ONLY|PROXYREQ_NONE|M_CONNECT|ap_unixd_config|NOT_IN_HTACCESS|AP_EXPR_FLAG_.*|\
     APR_EAGAIN|APR_ECONNABORTED|APR_EOF|APR_SUCCESS";

@@ -14,8 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// How many blocks of 8 KiB a connection needs beside the two that mpm_event takes before any module
 /// is asked: measured.
 const FOR_A_CONNECTION: usize = 4;
-/// How many of a connection's blocks are not in use any more when its session begins: measured.
+/// How many of these its request may have when the session begins; nobody has the others then: measured.
 const FOR_THE_REQUEST: usize = 2;
+/// How many of these mod_ssl uses for as long as the connection lives: measured.
+const FOR_TLS: usize = 1;
 /// How many are kept: 2 MiB in each child. The others go back to the system.
 const KEPT: usize = 256;
 /// How many pools are remembered as having been lent blocks.
@@ -38,42 +40,84 @@ fn spare() -> MutexGuard<'static, Spare> {
     SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Spare {
+    /// Gives `n` blocks to the allocator of a pool, if there are as many.
+    ///
+    /// # Safety
+    /// As for [`lend`].
+    unsafe fn give(&mut self, n: usize, pool: *mut ffi::apr_pool_t) {
+        let Some(kept) = self.blocks.len().checked_sub(n) else { return };
+        let mut list = ptr::null_mut();
+        for block in self.blocks.drain(kept..) {
+            // SAFETY: the block is ours.
+            unsafe { (*block.as_ptr()).next = list };
+            list = block.as_ptr();
+        }
+        // SAFETY: the caller guarantees the pool and its allocator.
+        unsafe { ffi::apr_allocator_free(ffi::apr_pool_allocator_get(pool), list) };
+    }
+}
+
 /// Lends blocks to a connection's pool, if it is a new one (S23).
 ///
 /// # Safety
 /// `pool` must be a live pool that no other thread uses during this call; on event with an
 /// allocator of its own. Elsewhere nothing was ever taken, and it is not touched.
 pub unsafe fn lend(pool: *mut ffi::apr_pool_t) {
-    let mut guard = spare();
-    let Spare { blocks, lent } = &mut *guard;
-    if blocks.len() < FOR_A_CONNECTION {
+    let mut spare = spare();
+    if spare.blocks.len() < FOR_A_CONNECTION {
         return;
     }
-    if lent.len() >= REMEMBERED {
-        lent.clear();
+    if spare.lent.len() >= REMEMBERED {
+        spare.lent.clear();
     }
-    if !lent.insert(pool as usize) {
-        return;
+    if spare.lent.insert(pool as usize) {
+        // SAFETY: the caller guarantees the pool.
+        unsafe { spare.give(FOR_A_CONNECTION, pool) };
     }
-    let mut list = ptr::null_mut();
-    for block in blocks.drain(blocks.len() - FOR_A_CONNECTION..) {
-        // SAFETY: the block is ours.
-        unsafe { (*block.as_ptr()).next = list };
-        list = block.as_ptr();
-    }
-    drop(guard);
-    // SAFETY: the caller guarantees the pool and its allocator.
-    unsafe { ffi::apr_allocator_free(ffi::apr_pool_allocator_get(pool), list) };
 }
 
-/// Takes the blocks back that a connection needs no longer now that it has no request to come.
+/// Lends a connection what a request needs.
+///
+/// # Safety
+/// As for [`take_back_spare`].
+pub unsafe fn lend_for_a_request(pool: *mut ffi::apr_pool_t) {
+    // SAFETY: the caller guarantees the pool.
+    unsafe { spare().give(FOR_THE_REQUEST, pool) }
+}
+
+/// Takes the blocks back that a connection with its request needs no longer, now that it has no other
+/// request to come.
 ///
 /// # Safety
 /// `pool` must be a live pool of event's with an allocator of its own that no other thread uses
 /// during this call.
 pub unsafe fn take_back_spare(pool: *mut ffi::apr_pool_t) {
     // SAFETY: the caller guarantees the pool and its allocator.
-    unsafe { take(ffi::apr_pool_allocator_get(pool), FOR_THE_REQUEST) }
+    unsafe { take(ffi::apr_pool_allocator_get(pool), FOR_A_CONNECTION - FOR_THE_REQUEST) }
+}
+
+/// Destroys the pool of a connection's request, and takes all blocks back that the connection itself
+/// does not use.
+///
+/// # Safety
+/// As for [`take_back_spare`]; `request` must be the pool of a request of that connection, and is gone
+/// afterwards.
+pub unsafe fn destroy_request(
+    pool: *mut ffi::apr_pool_t,
+    request: *mut ffi::apr_pool_t,
+    is_tls: bool,
+) {
+    let spare = if is_tls { FOR_A_CONNECTION - FOR_TLS } else { FOR_A_CONNECTION };
+    // SAFETY: the caller guarantees both pools and their allocator. What `MaxMemFree` says is put back.
+    unsafe {
+        let allocator = ffi::apr_pool_allocator_get(pool);
+        // What a long request had beyond that goes to the system.
+        ffi::apr_allocator_max_free_set(allocator, spare * 2 * SMALLEST);
+        ffi::apr_pool_destroy(request);
+        ffi::apr_allocator_max_free_set(allocator, ffi::ap_max_mem_free as usize);
+        take(allocator, spare);
+    }
 }
 
 /// Destroys a connection's pool and keeps its blocks.

@@ -19,7 +19,7 @@ mod suspended;
 use crate::config::fit;
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{connection, filtered, revision, seed, sockets_folder};
+use crate::httpd::{connection, filtered, log_record, revision, seed, sockets_folder};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -179,6 +179,7 @@ httpd_entry! {
         server: *mut ffi::server_rec,
     ) -> c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int; {
         connection::find_logio();
+        log_record::find_loggers();
         headroom::check();
         // SAFETY: httpd hands over live pools and the list of servers it has just configured.
         let ready = unsafe {

@@ -8,11 +8,12 @@ use super::finish::{self, Ended};
 use super::handoff::{Beginning, conclude, log_failure};
 use super::runtime::{self, Child, Ticket};
 use crate::ffi;
-use crate::httpd::connection::{self, Client, Held, Suspended};
+use crate::httpd::connection::{self, Client};
 use crate::httpd::errand::Errand;
 use crate::httpd::guard::guard_future;
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
+use crate::httpd::suspended::{Held, Resting, Suspended};
 use crate::relay::{End, linger};
 use crate::tunnel::{self, Plan};
 use std::ffi::{c_int, c_void};
@@ -116,16 +117,19 @@ async fn give_back(mut held: Held, ticket: Ticket) {
 fn serve(suspended: Suspended, mut session: Beginning) {
     let client = take_client(&suspended.request(), &mut session);
     let Beginning { worker, upstream, terms, ticket, details, .. } = session;
-    let Some(client) = client else { return end(suspended, None, ticket) };
+    let is_tls = !details.plaintext;
+    let resting = suspended.rest(is_tls);
+    let Some(client) = client else { return end(resting, None, ticket) };
     let session = ticket.session.clone();
     runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
-        end(suspended, Some(details.ended(summary)), ticket);
+        end(resting, Some(details.ended(summary)), ticket);
     });
 }
 
 /// Logs and gives back what httpd gave, unless something is still to be waited for.
-fn end(suspended: Suspended, ended: Option<Ended>, ticket: Ticket) {
+fn end(resting: Resting, ended: Option<Ended>, ticket: Ticket) {
     endings::soon(move || {
+        let suspended = resting.wake();
         if let Some(ended) = ended {
             finish::record(&suspended.request(), &ended);
         }

@@ -42,6 +42,7 @@ mod targets_outside_the_allow_list_are_refused;
 mod the_browsers_handshake_is_forwarded;
 mod the_database_may_stop;
 mod the_first_users_configurations_work;
+mod the_log_line_outlives_the_request;
 mod the_path_is_the_clients;
 mod tls_clients_are_relayed;
 mod tls_upstreams_are_verified;
