@@ -17,7 +17,7 @@ const FUNCTIONS: &str = "ap_(state_query|index_of_response|response_code_string|
     cleanup_null|pre_cleanup_register|create_ex)|p?strdup|pstrmemdup|palloc|pcalloc|table_.*|os_(sock|file)_get|socket_close|\
     bucket_(flush|eos)_create|dynamic_fn_retrieve|sockaddr_ip_get)|wsroute_.*";
 const TYPES: &str = "conn_rec|request_rec|server_rec|module|command_rec|cmd_parms|ap_filter_t|\
-    conn_state_t|ap_directive_t|ap_LINK_log_transaction_t|scoreboard|cmd_func|apr_table_entry_t|apr_pollfd_t|wsroute_.*";
+    conn_state_t|ap_directive_t|ap_LINK_log_transaction_t|core_dir_config|scoreboard|cmd_func|apr_table_entry_t|apr_pollfd_t|wsroute_.*";
 const VARS: &str = "WSROUTE_.*|AP_SQ_.*|ap_max_mem_free|DECLINED|SUSPENDED|OK|DONE|HTTP_[A-Z_]+|APLOG_.*|AP_MPMQ_.*|\
     APR_HOOK_.*|SERVER_READY|SERVER_GRACEFUL|RSRC_CONF|ACCESS_CONF|AP_FTYPE_.*|ap_scoreboard_image|ap_conftree|ap_pid_fname|\
     ap_graceful_shutdown_timeout|ap_server_conf|core_module|GLOBAL_ONLY|PROXYREQ_NONE|M_CONNECT|ap_unixd_config|NOT_IN_HTACCESS|AP_EXPR_FLAG_.*|\

@@ -108,15 +108,15 @@ pub unsafe fn destroy_request(
     request: *mut ffi::apr_pool_t,
     is_tls: bool,
 ) {
-    let spare = if is_tls { FOR_A_CONNECTION - FOR_TLS } else { FOR_A_CONNECTION };
+    let unused = if is_tls { FOR_A_CONNECTION - FOR_TLS } else { FOR_A_CONNECTION };
     // SAFETY: the caller guarantees both pools and their allocator. What `MaxMemFree` says is put back.
     unsafe {
         let allocator = ffi::apr_pool_allocator_get(pool);
-        // What a long request had beyond that goes to the system.
-        ffi::apr_allocator_max_free_set(allocator, spare * 2 * SMALLEST);
+        // What a long request had beyond that goes to the system, as far as APR counts it.
+        ffi::apr_allocator_max_free_set(allocator, unused * 2 * SMALLEST);
         ffi::apr_pool_destroy(request);
         ffi::apr_allocator_max_free_set(allocator, ffi::ap_max_mem_free as usize);
-        take(allocator, spare);
+        take(allocator, unused);
     }
 }
 

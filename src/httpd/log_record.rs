@@ -9,12 +9,20 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Modules that take part in a request's end and of which it is known what they look at. Others may
-/// want the very request that they saw before.
+/// Modules with a hook in the log phase of which it is known what they look at. Others may want the very
+/// request that they saw before.
 const KNOWN_LOGGERS: [&CStr; 2] = [c"mod_log_config.c", c"mod_logio.c"];
 
 /// Notes of a request that are known to be text. Others may be anything: modules leave pointers there.
-const KNOWN_NOTES: [&CStr; 1] = [c"ssl-secure-reneg"];
+const KNOWN_NOTES: [&CStr; 7] = [
+    c"ssl-secure-reneg",
+    c"proxy-nocanon",
+    c"proxy-noquery",
+    c"proxy-noencode",
+    c"alias-forced-type",
+    c"mod_rewrite_rewritten",
+    c"mod_rewrite_uri_reduced",
+];
 
 static ONLY_KNOWN_LOGGERS: AtomicBool = AtomicBool::new(false);
 
@@ -42,6 +50,7 @@ pub struct LogRecord {
     status: c_int,
     method: c_int,
     protocol: c_int,
+    port: ffi::apr_port_t,
     /// What `LogLevel` says to this module about this request: a section may have one of its own.
     level: c_int,
     /// The strings and then the tables, in the order of [`texts`] and [`tables`].
@@ -52,22 +61,33 @@ pub struct LogRecord {
 unsafe impl Send for LogRecord {}
 
 impl LogRecord {
-    /// Of a request that needs no more than this. `None` if somebody may still want the request itself:
-    /// a module that logs in a way of its own or has left notes there; or if not all that a log line
-    /// tells is kept here (mod_remoteip's address, a password in the URL).
+    /// Of a request that needs no more than this.
+    ///
+    /// # Errors
+    /// Why somebody may still want the request itself, or what a log line may tell that is not kept here.
     ///
     /// # Safety
     /// `r` must be live and owned by this thread.
-    pub unsafe fn of(r: *mut ffi::request_rec) -> Option<LogRecord> {
+    pub unsafe fn of(r: *mut ffi::request_rec) -> Result<LogRecord, &'static str> {
         // SAFETY: the caller guarantees the request, and so its strings and tables.
         unsafe {
             let c = (*r).connection;
-            let is_plain = ONLY_KNOWN_LOGGERS.load(Ordering::Relaxed)
-                && entries((*r).notes).iter().all(|note| is_known(note.key, &KNOWN_NOTES))
-                && ptr::eq((*r).useragent_addr, (*c).client_addr)
-                && (*r).parsed_uri.password.is_null();
-            if !is_plain {
-                return None;
+            if !ONLY_KNOWN_LOGGERS.load(Ordering::Relaxed) {
+                return Err("a module has a hook in the log phase");
+            }
+            if !entries((*r).notes).iter().all(|note| is_known(note.key, &KNOWN_NOTES)) {
+                return Err("a module has left a note");
+            }
+            if !ptr::eq((*r).useragent_addr, (*c).client_addr)
+                || !ptr::eq((*r).useragent_ip, (*c).client_ip)
+            {
+                return Err("a module has set another client address");
+            }
+            if !(*r).parsed_uri.password.is_null() {
+                return Err("a password is in its URL");
+            }
+            if names((*r).per_dir_config) != names((*(*r).server).lookup_defaults) {
+                return Err("a section has its own HostnameLookups or UseCanonicalName");
             }
             let mut packed = Vec::with_capacity(512);
             texts(r).into_iter().for_each(|text| pack(&mut packed, *text));
@@ -78,12 +98,13 @@ impl LogRecord {
                 }
                 pack(&mut packed, ptr::null());
             }
-            Some(LogRecord {
-                server: NonNull::new((*r).server)?,
+            Ok(LogRecord {
+                server: NonNull::new((*r).server).expect("a request has a server"),
                 began: (*r).request_time,
                 status: (*r).status,
                 method: (*r).method_number,
                 protocol: (*r).proto_num,
+                port: (*r).parsed_uri.port,
                 level: ffi::ap_get_request_module_loglevel(r, crate::module::index()),
                 packed: packed.into(),
             })
@@ -96,7 +117,7 @@ impl LogRecord {
     /// `c` must be the connection of that request, live and owned by this thread.
     pub unsafe fn restore(self, c: *mut ffi::conn_rec) -> NonNull<ffi::request_rec> {
         // SAFETY: the caller guarantees the connection, and with it the new request. Its strings lie in
-        // `packed`, which lives as long as its pool; httpd's modules do not write to them.
+        // `packed`, which lives until its pool is cleared; httpd's modules do not write to them.
         unsafe {
             let r = ffi::ap_create_request(c);
             (*r).server = self.server.as_ptr();
@@ -105,6 +126,7 @@ impl LogRecord {
             (*r).status = self.status;
             (*r).method_number = self.method;
             (*r).proto_num = self.protocol;
+            (*r).parsed_uri.port = self.port;
             self.restore_level(r);
             let packed: &[u8] = &*pool::keep((*r).pool, self.packed);
             let mut rest = packed;
@@ -134,6 +156,19 @@ impl LogRecord {
     }
 }
 
+/// What the core's directives say about the names that a log line may have.
+///
+/// # Safety
+/// `dirs` must be a vector of per-directory configurations of a live configuration or request.
+unsafe fn names(dirs: *mut ffi::ap_conf_vector_t) -> [u32; 3] {
+    // SAFETY: the caller guarantees the vector; the core has put its own there.
+    unsafe {
+        let all = dirs.cast::<*const ffi::core_dir_config>();
+        let core = &**all.add(ffi::core_module.module_index as usize);
+        [core.hostname_lookups(), core.use_canonical_name(), core.use_canonical_phys_port()]
+    }
+}
+
 /// # Safety
 /// `name` must be NULL or a C string.
 unsafe fn is_known(name: *const c_char, known: &[&CStr]) -> bool {
@@ -145,7 +180,7 @@ unsafe fn is_known(name: *const c_char, known: &[&CStr]) -> bool {
 ///
 /// # Safety
 /// `r` must point to a request.
-unsafe fn texts(r: *mut ffi::request_rec) -> [*mut *const c_char; 13] {
+unsafe fn texts(r: *mut ffi::request_rec) -> [*mut *const c_char; 16] {
     // SAFETY: the caller guarantees the request; a pointer to char is one whatever it may be used for.
     unsafe {
         [
@@ -156,12 +191,15 @@ unsafe fn texts(r: *mut ffi::request_rec) -> [*mut *const c_char; 13] {
             &raw mut (*r).unparsed_uri as *mut *const c_char,
             &raw mut (*r).uri as *mut *const c_char,
             &raw mut (*r).args as *mut *const c_char,
+            &raw mut (*r).path_info as *mut *const c_char,
             &raw mut (*r).filename as *mut *const c_char,
+            &raw mut (*r).content_type as *mut *const c_char,
             &raw mut (*r).handler as *mut *const c_char,
             &raw mut (*r).user as *mut *const c_char,
             &raw mut (*r).ap_auth_type as *mut *const c_char,
             &raw mut (*r).log_id as *mut *const c_char,
             &raw mut (*r).useragent_host as *mut *const c_char,
+            &raw mut (*r).parsed_uri.port_str as *mut *const c_char,
         ]
     }
 }

@@ -3,6 +3,7 @@
 
 use super::blocks;
 use super::connection::end_request;
+use super::log::{self, Level};
 use super::log_record::LogRecord;
 use super::request::RequestRef;
 use crate::ffi;
@@ -20,8 +21,8 @@ pub struct Suspended {
     c: Held,
 }
 
-/// The same while its session is at work: of the request there is no more than the logs will want, if
-/// that is enough.
+/// The same while the session is at work and the request rests: there is no more of it than the logs
+/// will want, if that is enough.
 pub struct Resting {
     request: Request,
     c: Held,
@@ -64,7 +65,7 @@ impl Suspended {
 
     /// The request, for notes and log lines.
     pub fn request(&self) -> RequestRef<'_> {
-        // SAFETY: the request lives until `log`, which takes self.
+        // SAFETY: the request lives until `log` or `rest`, which take self.
         unsafe { RequestRef::new(self.r.as_ptr()) }.expect("not NULL")
     }
 
@@ -76,19 +77,25 @@ impl Suspended {
 
     /// Frees the memory of the request, if the logs need no more of it than a [`LogRecord`]; on the
     /// thread that drives the connection's filters, not before [`Suspended::is_held`] says no. What
-    /// other modules have registered to be done at the request's end is done here.
+    /// other modules have registered with its pool is done here: httpd's own let go of connections to
+    /// databases and LDAP servers, which does not wait for an answer.
     pub fn rest(self, is_tls: bool) -> Resting {
         let Suspended { r, c } = self;
-        // SAFETY: we own the request and its connection, whose state is one between two requests
-        // afterwards (S24). On event the connection's allocator is its own (S23).
+        // SAFETY: we own the request and its connection. As between two requests of a connection that is
+        // kept alive, nothing refers to the old one (S24); on event the allocator is the connection's (S23).
         let request = unsafe {
             let pool = (*c.c.as_ptr()).pool;
             match LogRecord::of(r.as_ptr()) {
-                Some(record) => {
+                Ok(record) => {
                     blocks::destroy_request(pool, (*r.as_ptr()).pool, is_tls);
                     Request::Record(record)
                 }
-                None => {
+                Err(why) => {
+                    if let Some(request) = RequestRef::new(r.as_ptr()) {
+                        log::request(Level::Debug, &request, || {
+                            format!("its request stays in memory: {why}")
+                        });
+                    }
                     blocks::take_back_spare(pool);
                     Request::Whole(r)
                 }

@@ -7,7 +7,7 @@ use std::fs;
 /// All of a request that a format of mod_log_config can name, but for times, bytes and process.
 const WHOLE_LINE: &str = "%a %{c}a %A %h %{c}h %l %u %>s %m %U %q %H %V %v %p %{local}p %f %R %k %X \
      %{User-Agent}i %{Cookie}i %{b}C %{team}e %{WSROUTE_KEY}e %{WSROUTE_TARGET}e %{X-Out}o %{X-Err}o \
-     %{Upgrade}o %{Location}o %{wsroute-up-bytes}n %{wsroute-by}n %{SSL_PROTOCOL}x %{SSL_CIPHER}x \
+     %{Upgrade}o %{Content-Type}o %{wsroute-up-bytes}n %{wsroute-by}n %{SSL_PROTOCOL}e %{SSL_CIPHER}e \
      %{SSL_TLS_SNI}e <%r>";
 
 const LOGIN: &str =
@@ -23,9 +23,11 @@ fn lines_of(httpd: &Httpd, name: &str) -> Vec<String> {
 async fn every_part_of_the_line_is_as_if_the_request_were_there() {
     let up = Upstream::echo().await;
     let lines = format!("{LOGIN}WsRoute \"{}/{{key}}\"\nWsRouteKey query:desktop", up.url());
+    let lines = format!("{lines}\nForceType text/desktop");
     let tracked = format!("{lines}\nCookieTracking On\nCookieName none");
     let conf = format!(
         "{}\n{}\nUseCanonicalName Off\nSetEnvIf Request_URI . team=blue\n\
+         SSLOptions +StdEnvVars\n\
          Header set X-Out o\nHeader always set X-Err e",
         location("/away", &lines),
         location("/kept", &tracked)
@@ -37,7 +39,7 @@ async fn every_part_of_the_line_is_as_if_the_request_were_there() {
         .tls()
         .start()
         .await;
-    for (how, client) in httpd.clients() {
+    for (n, (how, client)) in httpd.clients().into_iter().enumerate() {
         let client = client.basic("alice", "password").header("Cookie", "a=1; b=two; c=\"3\"");
         let client = client.header("User-Agent", "Mozilla/5.0 (\u{fc})").also("X-Twice", "1");
         for path in ["/away/%64eep", "/kept/%64eep"] {
@@ -51,9 +53,24 @@ async fn every_part_of_the_line_is_as_if_the_request_were_there() {
         let lines = lines_of(&httpd, "whole.log");
         let [.., away, kept] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(*away, kept.replace("kept", "away"), "{how}");
-        for part in ["alice", "two", "blue", "desktop=alice&x=%20", "/away/deep", "127.0.0.1"] {
+        // HTTP over event alone suspends a connection, and only there has a request to go.
+        let kept = if Mpm::of_this_run() == Mpm::Event { n + 1 } else { 0 };
+        assert_eq!(
+            httpd.log().count("its request stays in memory: a module has left a note"),
+            kept
+        );
+        for part in [
+            "text/desktop",
+            "alice",
+            "two",
+            "blue",
+            "desktop=alice&x=%20",
+            "/away/deep",
+            "127.0.0.1",
+        ] {
             assert!(away.contains(part), "{part} in {away}");
         }
+        assert_eq!(away.contains(" TLSv1."), how != "plaintext", "{away}");
     }
 }
 
@@ -95,6 +112,23 @@ async fn notes_and_addresses_of_other_modules_are_there() {
     let line = tracked().expect("just found");
     let cookie = line.split(['<', '>']).nth(1).expect("a cookie");
     assert!(line.starts_with("192.0.2.7 127.0.0.1 <") && cookie.len() > 8, "{line}");
+}
+
+/// `UseCanonicalName` of a section decides what `%V` is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sections_names_are_in_the_line() {
+    let up = Upstream::echo().await;
+    let route = format!("WsRoute \"{}\"", up.url());
+    let conf = location("/own", &format!("{route}\nUseCanonicalName On"))
+        + &location("/asked", &route)
+        + "ServerName canonical.example\nUseCanonicalName Off\n";
+    let httpd =
+        Httpd::with(conf).global("CustomLog \"${ROOT}/whole.log\" \"%V <%r>\"").start().await;
+    for (path, name) in [("/own", "canonical.example"), ("/asked", "asked.example")] {
+        httpd.client().host("asked.example").upgrade(path).await.leave().await;
+        let line = format!("{name} <GET {path} HTTP/1.1>");
+        eventually(SOON, &line, || lines_of(&httpd, "whole.log").contains(&line)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
