@@ -2,7 +2,7 @@
 //! takes 8 KiB and more, which a session that lasts for days does not need: its line in the access
 //! log is written from a new request that says the same.
 
-use super::pool;
+use super::{pool, table};
 use crate::ffi;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
@@ -75,7 +75,7 @@ impl LogRecord {
             if !ONLY_KNOWN_LOGGERS.load(Ordering::Relaxed) {
                 return Err("a module has a hook in the log phase");
             }
-            if !entries((*r).notes).iter().all(|note| is_known(note.key, &KNOWN_NOTES)) {
+            if !table::entries((*r).notes).all(|note| is_known(note.key, &KNOWN_NOTES)) {
                 return Err("a module has left a note");
             }
             if !ptr::eq((*r).useragent_addr, (*c).client_addr)
@@ -92,7 +92,7 @@ impl LogRecord {
             let mut packed = Vec::with_capacity(512);
             texts(r).into_iter().for_each(|text| pack(&mut packed, *text));
             for table in tables(r) {
-                for entry in entries(table).iter().filter(|entry| !entry.key.is_null()) {
+                for entry in table::entries(table) {
                     pack(&mut packed, entry.key);
                     pack(&mut packed, entry.val);
                 }
@@ -184,22 +184,22 @@ unsafe fn texts(r: *mut ffi::request_rec) -> [*mut *const c_char; 16] {
     // SAFETY: the caller guarantees the request; a pointer to char is one whatever it may be used for.
     unsafe {
         [
-            &raw mut (*r).the_request as *mut *const c_char,
-            &raw mut (*r).protocol as *mut *const c_char,
-            &raw mut (*r).method as *mut *const c_char,
-            &raw mut (*r).hostname as *mut *const c_char,
-            &raw mut (*r).unparsed_uri as *mut *const c_char,
-            &raw mut (*r).uri as *mut *const c_char,
-            &raw mut (*r).args as *mut *const c_char,
-            &raw mut (*r).path_info as *mut *const c_char,
-            &raw mut (*r).filename as *mut *const c_char,
-            &raw mut (*r).content_type as *mut *const c_char,
-            &raw mut (*r).handler as *mut *const c_char,
-            &raw mut (*r).user as *mut *const c_char,
-            &raw mut (*r).ap_auth_type as *mut *const c_char,
-            &raw mut (*r).log_id as *mut *const c_char,
-            &raw mut (*r).useragent_host as *mut *const c_char,
-            &raw mut (*r).parsed_uri.port_str as *mut *const c_char,
+            (&raw mut (*r).the_request).cast(),
+            (&raw mut (*r).protocol).cast(),
+            &raw mut (*r).method,
+            &raw mut (*r).hostname,
+            (&raw mut (*r).unparsed_uri).cast(),
+            (&raw mut (*r).uri).cast(),
+            (&raw mut (*r).args).cast(),
+            (&raw mut (*r).path_info).cast(),
+            (&raw mut (*r).filename).cast(),
+            &raw mut (*r).content_type,
+            &raw mut (*r).handler,
+            (&raw mut (*r).user).cast(),
+            (&raw mut (*r).ap_auth_type).cast(),
+            &raw mut (*r).log_id,
+            (&raw mut (*r).useragent_host).cast(),
+            (&raw mut (*r).parsed_uri.port_str).cast(),
         ]
     }
 }
@@ -213,19 +213,6 @@ unsafe fn tables(r: *mut ffi::request_rec) -> [*mut ffi::apr_table_t; 5] {
     unsafe {
         let r = &*r;
         [r.headers_in, r.headers_out, r.err_headers_out, r.subprocess_env, r.notes]
-    }
-}
-
-/// # Safety
-/// `table` must be a live table.
-unsafe fn entries<'a>(table: *mut ffi::apr_table_t) -> &'a [ffi::apr_table_entry_t] {
-    // SAFETY: a table is an array of apr_table_entry_t.
-    unsafe {
-        let array = &*ffi::apr_table_elts(table);
-        match array.nelts {
-            0 => &[],
-            n => slice::from_raw_parts(array.elts.cast(), n as usize),
-        }
     }
 }
 

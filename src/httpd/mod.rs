@@ -20,3 +20,4 @@ pub mod revision;
 pub mod seed;
 pub mod sockets_folder;
 pub mod suspended;
+pub mod table;

@@ -1,6 +1,6 @@
 //! A view of httpd's `request_rec`, and the owned copy of what the other folders need of it.
 
-use super::pool;
+use super::{pool, table};
 use crate::ffi;
 use crate::upgrade::{Request, path};
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -357,22 +357,10 @@ unsafe fn text(s: *const c_char) -> Option<String> {
 /// # Safety
 /// `table` must be a live table.
 unsafe fn lines(table: *mut ffi::apr_table_t, http2: bool) -> Vec<(String, Vec<u8>)> {
-    // SAFETY: a table is an array of apr_table_entry_t; names and values are C strings.
-    let all: Vec<(String, Vec<u8>)> = unsafe {
-        let array = &*ffi::apr_table_elts(table);
-        let entries = std::slice::from_raw_parts(
-            if array.nelts == 0 { NonNull::dangling().as_ptr() } else { array.elts.cast() },
-            array.nelts as usize,
-        );
-        entries
-            .iter()
-            .filter(|entry: &&ffi::apr_table_entry_t| !entry.key.is_null())
-            .map(|entry| {
-                let value = CStr::from_ptr(entry.val).to_bytes().to_vec();
-                (text(entry.key).unwrap_or_default(), value)
-            })
-            .collect()
-    };
+    // SAFETY: the caller guarantees the table; names and values are C strings.
+    let all = unsafe { table::entries(table) }.map(|entry| unsafe {
+        (text(entry.key).unwrap_or_default(), CStr::from_ptr(entry.val).to_bytes().to_vec())
+    });
     let framing = |name: &str| http2 && name.eq_ignore_ascii_case("Transfer-Encoding");
-    all.into_iter().filter(|(name, _)| !framing(name)).collect()
+    all.filter(|(name, _)| !framing(name)).collect()
 }

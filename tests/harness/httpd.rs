@@ -440,6 +440,12 @@ impl Httpd {
         &self.log
     }
 
+    /// The lines so far of a log in its ServerRoot.
+    pub fn lines(&self, log: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.root.path().join(log)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// The access log so far.
     pub fn access(&self) -> Vec<Access> {
         Access::all(&self.root.path().join("access.log"))

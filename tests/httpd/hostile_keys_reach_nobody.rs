@@ -4,6 +4,7 @@
 use crate::harness::databases::Redis;
 use crate::harness::http_server::{HttpServer, Then, answer};
 use crate::harness::*;
+use crate::upgrade_reaches_the_right_upstream::LOGIN;
 use futures_util::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::os::unix::fs::PermissionsExt;
@@ -161,9 +162,6 @@ const SOURCES: &[(&str, &str)] = &[
 
 /// What is done with it.
 const SINKS: &[&str] = &["host", "port", "socket", "segment", "sql", "file", "http", "redis"];
-
-const LOGIN: &str =
-    "AuthType Basic\nAuthName desktops\nAuthUserFile \"${ROOT}/users\"\nRequire valid-user\n";
 
 /// Everything but RFC 3986 unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -1,12 +1,10 @@
 //! A desktop belongs to somebody: nobody else reaches it.
 
 use crate::harness::*;
-use crate::upgrade_reaches_the_right_upstream::users;
+use crate::upgrade_reaches_the_right_upstream::{LOGIN, users};
 
 const ROUTE: &str = "WsRoute desktops\nWsRouteKey path \"^/desktop/([^/]+)\"\n\
                      WsRouteOwner \"%{REMOTE_USER}\"";
-const LOGIN: &str = "AuthType Basic\nAuthName desktops\nAuthUserFile \"${ROOT}/users\"\n\
-                     Require valid-user";
 const RESOLVER: &str = "WsRouteResolver desktops file \"${ROOT}/routes\"\n";
 
 fn routes(up: &Upstream) -> String {

@@ -2,7 +2,7 @@
 //! `docs/logging.md` in the access log, as they stand there.
 
 use crate::harness::*;
-use crate::upgrade_reaches_the_right_upstream::users;
+use crate::upgrade_reaches_the_right_upstream::{LOGIN, users};
 
 /// The lines of logging.md that begin so, for the ServerRoot of a test.
 fn recipes(names: &[&str]) -> String {
@@ -187,10 +187,9 @@ async fn in_both_logs() {
          silent {} owner=alice\ndeclines {} owner=alice\n",
         silent.address, declines.address
     );
-    let login = "AuthType Basic\nAuthName x\nAuthUserFile \"${ROOT}/users\"\nRequire valid-user";
     let section = |path: &str, route: &str, more: &str| {
         let rules = format!(
-            "{login}\nWsRoute \"{route}\"\nWsRouteKey path \"^{path}([^/]+)\"\n\
+            "{LOGIN}WsRoute \"{route}\"\nWsRouteKey path \"^{path}([^/]+)\"\n\
              WsRouteUpstream path={{tail}}\nWsRouteTimeout handshake=1s\n{more}"
         );
         location(path, &rules)
@@ -225,10 +224,7 @@ async fn in_both_logs() {
     let setup = setup.file("users", users()).file("htdocs/denied.html", "not for you");
     let httpd = setup.start().await;
     httpd.log().allow("");
-    let lines = |name: &str| {
-        let text = std::fs::read_to_string(httpd.root().join(name)).unwrap_or_default();
-        text.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
+    let lines = |name: &str| httpd.lines(name);
     let client = httpd.client().basic("alice", "wonder");
     let mut ours = 0;
     for (n, case) in cases().into_iter().enumerate() {

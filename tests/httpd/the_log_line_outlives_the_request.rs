@@ -2,21 +2,13 @@
 //! said with the request, and whoever wants the request itself still has it.
 
 use crate::harness::*;
-use std::fs;
+use crate::upgrade_reaches_the_right_upstream::{LOGIN, users};
 
 /// All of a request that a format of mod_log_config can name, but for times, bytes and process.
 const WHOLE_LINE: &str = "%a %{c}a %A %h %{c}h %l %u %>s %m %U %q %H %V %v %p %{local}p %f %R %k %X \
      %{User-Agent}i %{Cookie}i %{b}C %{team}e %{WSROUTE_KEY}e %{WSROUTE_TARGET}e %{X-Out}o %{X-Err}o \
      %{Upgrade}o %{Content-Type}o %{wsroute-up-bytes}n %{wsroute-by}n %{SSL_PROTOCOL}e %{SSL_CIPHER}e \
      %{SSL_TLS_SNI}e <%r>";
-
-const LOGIN: &str =
-    "AuthType Basic\nAuthName x\nAuthUserFile \"${ROOT}/users\"\nRequire valid-user\n";
-
-fn lines_of(httpd: &Httpd, name: &str) -> Vec<String> {
-    let text = fs::read_to_string(httpd.root().join(name)).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
 
 /// The same request at a place where a note of mod_usertrack keeps it in memory.
 #[tokio::test(flavor = "multi_thread")]
@@ -34,23 +26,23 @@ async fn every_part_of_the_line_is_as_if_the_request_were_there() {
     );
     let httpd = Httpd::with(conf)
         .global(&format!("CustomLog \"${{ROOT}}/whole.log\" \"{WHOLE_LINE}\""))
-        .file("users", "alice:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
+        .file("users", users())
         .module("usertrack")
         .tls()
         .start()
         .await;
     for (n, (how, client)) in httpd.clients().into_iter().enumerate() {
-        let client = client.basic("alice", "password").header("Cookie", "a=1; b=two; c=\"3\"");
+        let client = client.basic("alice", "wonder").header("Cookie", "a=1; b=two; c=\"3\"");
         let client = client.header("User-Agent", "Mozilla/5.0 (\u{fc})").also("X-Twice", "1");
         for path in ["/away/%64eep", "/kept/%64eep"] {
-            let before = lines_of(&httpd, "whole.log").len();
+            let before = httpd.lines("whole.log").len();
             let mut ws = client.upgrade(&format!("{path}?desktop=alice&x=%20")).await;
             ws.send(BINARY, b"hello").await;
             assert_eq!(ws.frame().await.data, b"hello", "{how}");
             ws.leave().await;
-            eventually(SOON, "its line", || lines_of(&httpd, "whole.log").len() > before).await;
+            eventually(SOON, "its line", || httpd.lines("whole.log").len() > before).await;
         }
-        let lines = lines_of(&httpd, "whole.log");
+        let lines = httpd.lines("whole.log");
         let [.., away, kept] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(*away, kept.replace("kept", "away"), "{how}");
         // HTTP over event alone suspends a connection, and only there has a request to go.
@@ -84,13 +76,14 @@ async fn a_module_with_a_log_of_its_own_sees_its_request() {
         .await;
     httpd.client().upgrade("/ws").await.leave().await;
     httpd.sessions_logged(1).await;
-    let begun: Vec<_> = lines_of(&httpd, "forensic.log")
+    let begun: Vec<_> = httpd
+        .lines("forensic.log")
         .iter()
         .filter(|line| line.contains("|GET /ws HTTP"))
         .filter_map(|line| Some(line.split_once('|')?.0.replace('+', "-")))
         .collect();
     assert_eq!(begun.len(), 1);
-    let is_ended = || lines_of(&httpd, "forensic.log").contains(&begun[0]);
+    let is_ended = || httpd.lines("forensic.log").contains(&begun[0]);
     eventually(SOON, "the line of the request's end", is_ended).await;
 }
 
@@ -107,7 +100,7 @@ async fn notes_and_addresses_of_other_modules_are_there() {
         .start()
         .await;
     httpd.client().header("X-Client-IP", "192.0.2.7").upgrade("/ws").await.leave().await;
-    let tracked = || lines_of(&httpd, "whole.log").into_iter().find(|line| line.contains("/ws"));
+    let tracked = || httpd.lines("whole.log").into_iter().find(|line| line.contains("/ws"));
     eventually(SOON, "its line", || tracked().is_some()).await;
     let line = tracked().expect("just found");
     let cookie = line.split(['<', '>']).nth(1).expect("a cookie");
@@ -127,7 +120,7 @@ async fn a_sections_names_are_in_the_line() {
     for (path, name) in [("/own", "canonical.example"), ("/asked", "asked.example")] {
         httpd.client().host("asked.example").upgrade(path).await.leave().await;
         let line = format!("{name} <GET {path} HTTP/1.1>");
-        eventually(SOON, &line, || lines_of(&httpd, "whole.log").contains(&line)).await;
+        eventually(SOON, &line, || httpd.lines("whole.log").contains(&line)).await;
     }
 }
 

@@ -262,7 +262,11 @@ async fn an_upstream_may_listen_on_a_unix_socket() {
     bridge.abort();
 }
 
-/// alice:wonder and bob:builder.
+/// Lines of a section that only those of the file `users` may enter.
+pub const LOGIN: &str =
+    "AuthType Basic\nAuthName desktops\nAuthUserFile \"${ROOT}/users\"\nRequire valid-user\n";
+
+/// That file: alice:wonder and bob:builder.
 pub fn users() -> String {
     let hash = |word: &str| run("openssl", &["passwd", "-apr1", word]);
     format!("alice:{}bob:{}", hash("wonder"), hash("builder"))
