@@ -13,7 +13,7 @@ const FUNCTIONS: &str = "ap_(state_query|index_of_response|response_code_string|
     is_initial_req|get_server_banner|get_scoreboard_worker|context_document_root|exists_config_define|os_escape_path|\
     run_http_scheme|add_version_component|get_useragent_host|get_server_revision|\
     create_request|new_log_config|set_module_loglevel)|\
-    apr_(pool_userdata_[gs]et|allocator_(alloc|free|destroy|owner_set|max_free_set)|brigade_(create|cleanup|destroy|length)|pool_(allocator_get|destroy|cleanup_register|cleanup_kill|\
+    apr_(pool_userdata_[gs]et|allocator_(create|alloc|free|destroy|owner_set|max_free_set)|brigade_(create|cleanup|destroy|length)|pool_(allocator_get|destroy|cleanup_register|cleanup_kill|\
     cleanup_null|pre_cleanup_register|create_ex)|p?strdup|pstrmemdup|palloc|pcalloc|table_.*|os_(sock|file)_get|socket_close|\
     bucket_(flush|eos)_create|dynamic_fn_retrieve|sockaddr_ip_get)|wsroute_.*";
 const TYPES: &str = "conn_rec|request_rec|server_rec|module|command_rec|cmd_parms|ap_filter_t|\

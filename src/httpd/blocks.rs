@@ -6,7 +6,9 @@
 //! connection's pool, which has none yet, is lent some. They are ordinary blocks of APR: any
 //! allocator may get them and give them back.
 
+use super::unmap;
 use crate::ffi;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,8 +20,9 @@ const FOR_A_CONNECTION: usize = 4;
 const FOR_THE_REQUEST: usize = 2;
 /// How many of these mod_ssl uses for as long as the connection lives: measured.
 const FOR_TLS: usize = 1;
-/// How many are kept: 2 MiB in each child. The others go back to the system.
+/// How many are kept: 2 MiB in each child. The others go back to the system, so many at a time.
 const KEPT: usize = 256;
+const SURPLUS: usize = 128;
 /// How many pools are remembered as having been lent blocks.
 const REMEMBERED: usize = 4096;
 /// A block of APR's smallest size.
@@ -41,6 +44,17 @@ fn spare() -> MutexGuard<'static, Spare> {
 }
 
 impl Spare {
+    /// What is to go back to the system now.
+    fn surplus(&mut self) -> Vec<NonNull<ffi::apr_memnode_t>> {
+        if self.blocks.len() < KEPT + SURPLUS {
+            return Vec::new();
+        }
+        // A new block lies close to others or fills a gap between them: to let those with high
+        // addresses stay leaves neighbours to go.
+        self.blocks.sort_unstable_by_key(|block| Reverse(block.as_ptr()));
+        self.blocks.split_off(KEPT)
+    }
+
     /// Gives `n` blocks to the allocator of a pool, if there are as many.
     ///
     /// # Safety
@@ -134,14 +148,20 @@ pub unsafe fn destroy(pool: *mut ffi::apr_pool_t) {
         take(allocator, FOR_A_CONNECTION);
         ffi::apr_allocator_destroy(allocator);
     }
-    spare().lent.remove(&(pool as usize));
+    let surplus = {
+        let mut spare = spare();
+        spare.lent.remove(&(pool as usize));
+        spare.surplus()
+    };
+    // SAFETY: they are ours, and nobody else has them any longer.
+    unsafe { unmap::give_back(&surplus) }
 }
 
 /// Takes `n` blocks out of an allocator. If it has not as many, new ones come from the system, so
 /// that the next connection finds them.
 unsafe fn take(allocator: *mut ffi::apr_allocator_t, n: usize) {
     let blocks = &mut spare().blocks;
-    for _ in 0..n.min(KEPT.saturating_sub(blocks.len())) {
+    for _ in 0..n.min((KEPT + SURPLUS).saturating_sub(blocks.len())) {
         // SAFETY: the caller guarantees the allocator; a block that it gives is ours.
         unsafe {
             let Some(block) = NonNull::new(ffi::apr_allocator_alloc(allocator, SMALLEST)) else {

@@ -79,3 +79,31 @@ async fn after_all_kinds_of_ends() {
         assert!(open == "0" || open == "1", "{open} connections in mod_status");
     }
 }
+
+/// What event's connections need of memory is kept for the next ones up to a bound, and goes back to
+/// the system beyond it.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_too() {
+    if Mpm::of_this_run() != Mpm::Event {
+        return;
+    }
+    let echo = Upstream::echo().await;
+    let httpd = Httpd::with(ws("/echo", &echo.url())).start().await;
+    let short = || async {
+        let mut ws = httpd.client().upgrade("/echo").await;
+        ws.close(1000, "").await;
+        ws.expect_close(1000).await;
+        ws.expect_end().await;
+    };
+    let mut after = Vec::new();
+    for n in 1..=40 {
+        futures_util::future::join_all((0..50).map(|_| short())).await;
+        if n % 20 == 0 {
+            httpd.sessions_logged(n * 50).await;
+            after.push(httpd.memory());
+        }
+    }
+    // One block of 8 KiB too much for each would be 8 MB.
+    let [first, last] = after[..] else { unreachable!() };
+    assert!(last < first + (4 << 20), "{first} bytes after 1,000 sessions, {last} after 2,000");
+}
