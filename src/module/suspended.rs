@@ -85,10 +85,9 @@ httpd_entry! {
 /// A suspended request, until its connection goes back to httpd.
 async fn run(waiting: Waiting) {
     let Waiting { child, worker, ticket, plan, mut suspended } = waiting;
-    // In a box, with the plan: the session's own task is not to be as large for its whole life.
-    let establish = async move { guard_future(tunnel::establish(&plan)).await };
-    let establish = Box::pin(child.unless_stopped(establish));
-    let report = establish.await.flatten();
+    // In a box, with the plan: it is large, and every layer around it would copy it.
+    let establish = Box::pin(async move { tunnel::establish(&plan).await });
+    let report = child.unless_stopped(guard_future(establish)).await.flatten();
     while suspended.is_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

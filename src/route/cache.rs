@@ -89,8 +89,9 @@ impl CachedResolver {
             return entry.outcome.clone();
         }
         let entry = self.cache.entry(key.clone());
-        let entry = entry.or_insert_with_if(self.ask(key, query), is_over).await.into_value();
-        entry.outcome.clone()
+        // In a box: it is large, and who finds an answer in the cache needs no room for it.
+        let asked = Box::pin(entry.or_insert_with_if(self.ask(key, query), is_over));
+        asked.await.into_value().outcome.clone()
     }
 
     /// Drops the answer to `query` because connecting to it failed, provided the cache still holds
