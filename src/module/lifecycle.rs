@@ -53,11 +53,10 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     };
     // A child that serves one connection has work for one thread.
     let threads = if mpm::is_threaded() { threads } else { 1 };
-    match remember.and_then(|remember| Child::start(threads, sockets, remember)) {
+    let start = |remember| Child::start(threads, sockets, remember, LOOK, watch(pid_file));
+    match remember.and_then(start) {
         Ok(child) => {
-            let child = Arc::new(child);
-            child.first_worker().spawn(watch(child.clone(), pid_file));
-            runtime::set_child(Some(child));
+            runtime::set_child(Some(Arc::new(child)));
             // SAFETY: the pool lives as long as the child. A pre-cleanup: the MPM's own memory,
             // which lies in pools below this one, is still there when it runs.
             unsafe {
@@ -108,12 +107,11 @@ httpd_entry! {
     }
 }
 
-/// Looks twice a second; ends with the runtime.
-async fn watch(child: Arc<Child>, pid_file: Option<PathBuf>) {
+/// To be called twice a second.
+fn watch(pid_file: Option<PathBuf>) -> impl FnMut(&Child) + Send + 'static {
     let mut told = Order::None;
     let mut leaving_since = None;
-    loop {
-        tokio::time::sleep(LOOK).await;
+    move |child| {
         let order = if TERMINATED.load(Ordering::Relaxed) {
             Order::Stop
         } else if mpm::is_superseded() {

@@ -2,12 +2,13 @@
 //! that no lock is needed for a session's bytes. It exists from child_init to the child's end; the
 //! parent never starts one.
 
-use crate::httpd::guard::guard_future;
+use crate::httpd::guard::{guard, guard_future};
 use crate::httpd::mpm::HeldSignals;
 use crate::relay::{End, Order, Pause, Relay, Session, Sessions, Summary, Terms, Threads};
 use crate::route::remember::RememberKey;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -51,13 +52,20 @@ pub struct Child {
 }
 
 struct Worker {
-    stop: oneshot::Sender<()>,
+    stop: Box<dyn FnOnce() + Send>,
     thread: JoinHandle<()>,
 }
 
 impl Child {
-    /// Starts the threads. They take no signals: those are httpd's.
-    pub fn start(threads: usize, sockets: PathBuf, remember: RememberKey) -> io::Result<Child> {
+    /// Starts the threads. They take no signals: those are httpd's. `look` is called `every` so often, on
+    /// a thread of its own: a relay thread with a timer sets and clears it each time it waits for bytes.
+    pub fn start(
+        threads: usize,
+        sockets: PathBuf,
+        remember: RememberKey,
+        every: Duration,
+        look: impl FnMut(&Child) + Send + 'static,
+    ) -> io::Result<Child> {
         // Threads inherit what is held back here: no signal of httpd's ever runs on one of ours.
         let _signals = HeldSignals::all();
         let mut runtimes = Vec::new();
@@ -79,8 +87,12 @@ impl Child {
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_timeout(Duration::from_millis(100));
             })?;
+            let stop = Box::new(move || {
+                let _ = stop.send(());
+            });
             running.push(Worker { stop, thread });
         }
+        running.push(watch(every, look)?);
         let running = Mutex::new(running);
         let stopping = watch::Sender::new(false);
         let sessions = Sessions::default();
@@ -127,24 +139,30 @@ impl Child {
         self.threads.next()
     }
 
-    /// The thread that does what is not a session's.
-    pub fn first_worker(&self) -> Handle {
-        self.threads.first()
-    }
-
     /// Ends the threads; what still runs on them is dropped.
     pub fn stop(&self) {
         let workers =
             std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let (stops, threads): (Vec<_>, Vec<_>) =
             workers.into_iter().map(|worker| (worker.stop, worker.thread)).unzip();
-        for stop in stops {
-            let _ = stop.send(());
-        }
+        stops.into_iter().for_each(|stop| stop());
         for thread in threads {
             let _ = thread.join();
         }
     }
+}
+
+/// Looks after the child that runs, if there is one yet, until it is stopped.
+fn watch(every: Duration, mut look: impl FnMut(&Child) + Send + 'static) -> io::Result<Worker> {
+    let (stop, stopped) = mpsc::channel::<()>();
+    let thread = thread::Builder::new().name("wsroute-watch".into()).spawn(move || {
+        while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            if let Some(child) = child() {
+                guard(|| (), || look(&child));
+            }
+        }
+    })?;
+    Ok(Worker { stop: Box::new(move || drop(stop)), thread })
 }
 
 /// Relays on `worker`, or wherever there is more room for it later, until the session is over. Then

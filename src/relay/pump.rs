@@ -3,6 +3,7 @@
 
 use super::close_code::close_code;
 use super::direction::{Direction, Sink, Source};
+use super::session::Standing;
 use super::{End, Order, Outcome, Session, Summary, Terms, threads};
 use crate::upgrade::close::{CloseCode, close_frame};
 use crate::upstream::Io;
@@ -48,6 +49,7 @@ impl Relay {
             down: Direction::new(upstream.early),
             client: client.io,
             upstream: upstream.io,
+            standing: session.standing(),
             session,
             asked: 0,
             registered: false,
@@ -118,6 +120,8 @@ struct Pump {
     /// Upstream to client.
     down: Direction,
     session: Arc<Session>,
+    /// The session's. Not behind it: that would be a line of memory more for each message.
+    standing: Standing,
     /// See [`threads::elsewhere`].
     asked: u32,
     /// The session's waker is this task's.
@@ -173,7 +177,7 @@ impl Pump {
             self.session.register(cx.waker());
             self.registered = true;
         }
-        let order = self.session.order();
+        let order = self.standing.order();
         if order <= self.obeyed {
             return;
         }

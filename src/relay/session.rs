@@ -31,11 +31,27 @@ impl From<u8> for Order {
     }
 }
 
+/// The strongest order so far. One for all sessions of a child: each looks at it whenever it is polled,
+/// and finds it in the cache.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Standing(Arc<AtomicU8>);
+
+impl Standing {
+    pub fn order(&self) -> Order {
+        self.0.load(Ordering::Acquire).into()
+    }
+
+    /// True if it is stronger than those before.
+    fn give(&self, order: Order) -> bool {
+        self.0.fetch_max(order as u8, Ordering::AcqRel) < order as u8
+    }
+}
+
 /// One session as seen from outside its task. Orders may come from any thread.
 #[derive(Debug)]
 pub struct Session {
     number: u64,
-    order: AtomicU8,
+    standing: Standing,
     /// Of the task that relays. It stays there: an order may come while another one is obeyed.
     waker: Mutex<Option<Waker>>,
 }
@@ -46,9 +62,9 @@ impl Session {
         self.number
     }
 
-    /// The strongest order so far.
-    pub fn order(&self) -> Order {
-        self.order.load(Ordering::Acquire).into()
+    /// What sessions are told.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.clone()
     }
 
     /// Has orders wake the task behind `waker` from now on. It looks for those that came before.
@@ -56,11 +72,9 @@ impl Session {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 
-    fn give(&self, order: Order) {
-        if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            waker.iter().for_each(Waker::wake_by_ref);
-        }
+    fn wake(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        waker.iter().for_each(Waker::wake_by_ref);
     }
 }
 
@@ -69,8 +83,7 @@ impl Session {
 #[derive(Debug, Default)]
 pub struct Sessions {
     open: Mutex<HashMap<u64, Arc<Session>>>,
-    /// What a session that begins now is told.
-    standing: AtomicU8,
+    standing: Standing,
     next: AtomicU64,
     empty: Condvar,
 }
@@ -80,12 +93,10 @@ impl Sessions {
     pub fn enter(&self) -> Arc<Session> {
         let session = Arc::new(Session {
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            order: AtomicU8::new(0),
+            standing: self.standing.clone(),
             waker: Mutex::new(None),
         });
         self.lock().insert(session.number, session.clone());
-        // Read after the insertion: an order given in between reaches the session either way.
-        session.give(self.standing.load(Ordering::Acquire).into());
         session
     }
 
@@ -100,9 +111,8 @@ impl Sessions {
 
     /// Gives an order to all sessions, and to those to come.
     pub fn order(&self, order: Order) {
-        self.standing.fetch_max(order as u8, Ordering::AcqRel);
-        for session in self.lock().values() {
-            session.give(order);
+        if self.standing.give(order) {
+            self.lock().values().for_each(|session| session.wake());
         }
     }
 
@@ -141,11 +151,12 @@ mod tests {
     fn orders_reach_the_present_and_the_coming_and_grow_only_stronger() {
         let sessions = Sessions::default();
         let early = sessions.enter();
-        assert_eq!(early.order(), Order::None);
+        assert_eq!(early.standing().order(), Order::None);
         sessions.order(Order::Stop);
         sessions.order(Order::Drain);
         let late = sessions.enter();
-        assert_eq!((early.order(), late.order()), (Order::Stop, Order::Stop));
+        let told = [&early, &late].map(|session| session.standing().order());
+        assert_eq!(told, [Order::Stop; 2]);
         assert_eq!(sessions.wait_until_empty(Duration::from_millis(1)), 2);
         sessions.leave(&early);
         sessions.leave(&late);

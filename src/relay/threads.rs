@@ -93,11 +93,6 @@ impl Threads {
         free.unwrap_or_else(turn).runtime.clone()
     }
 
-    /// The thread that does what is not a session's.
-    pub fn first(&self) -> Handle {
-        self.all[0].runtime.clone()
-    }
-
     /// What thread `number` should give away: as much as makes it as busy as the least busy one.
     fn gift(&self, number: usize) -> Option<Gift> {
         let load = self.all[number].load();
