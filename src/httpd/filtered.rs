@@ -9,7 +9,7 @@
 
 use super::connection::drain_brigade;
 use crate::ffi;
-use crate::relay::LONGEST_READ;
+use crate::relay::ScratchBuffer;
 use crate::upstream::Io;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -23,15 +23,15 @@ use tokio::net::TcpStream;
 
 /// How much ciphertext may wait for the socket before no more is made, in bytes.
 const UNSENT: usize = 64 * 1024;
-/// How much plaintext is encrypted in one go, in bytes.
-const ENCRYPT: usize = LONGEST_READ;
+/// How much plaintext is encrypted in one go, in bytes: a message of 64 KiB with its header.
+const ENCRYPT: usize = 68 * 1024;
 /// How much ciphertext is read from the socket at once.
 const RECEIVE: usize = 64 * 1024;
 
 thread_local! {
     /// Buffers of this runtime thread, for as long as one poll takes: for ciphertext that comes in, and
     /// for ciphertext on its way out. What is left of it after the poll is the session's own.
-    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; RECEIVE].into());
+    static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(RECEIVE));
     static OUT_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -342,7 +342,7 @@ impl Network {
             self.received.clear();
             self.taken = 0;
             let status = SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-                let mut buf = ReadBuf::new(scratch);
+                let mut buf = ReadBuf::new(scratch.get());
                 let result = Pin::new(&mut self.socket).poll_read(cx, &mut buf);
                 self.received.extend_from_slice(buf.filled());
                 match result {

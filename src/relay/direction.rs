@@ -1,7 +1,7 @@
 //! One direction of a tunnel: reads from one end, writes to the other, holds what could not be
 //! written and nothing else.
 
-use super::{LONGEST_READ, Traffic};
+use super::{ScratchBuffer, Traffic};
 use crate::upgrade::frame::FrameCursor;
 use crate::upstream::Io;
 use std::cell::RefCell;
@@ -9,12 +9,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
+/// How much is read at once, in bytes: a message of 64 KiB with its header fits, which would else be
+/// two reads, two writes and two packets.
+const READ: usize = 68 * 1024;
+/// The same where the last read was full: the sender is at least as fast as we are, and larger pieces
+/// cost less. A direction holds this much at most.
+const BULK_READ: usize = 260 * 1024;
 /// Reads per poll before the other direction, and other sessions, get their turn.
-const READS_PER_POLL: usize = 8;
+const READS_PER_POLL: usize = 2;
 
 thread_local! {
     /// One buffer for each runtime thread: a session at rest owns none.
-    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LONGEST_READ].into());
+    static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(BULK_READ));
 }
 
 /// How far the reading side is.
@@ -45,6 +51,8 @@ pub(super) struct Direction {
     /// Read and not yet written. Empty, and without memory, whenever the sink keeps up.
     pending: Vec<u8>,
     written: usize,
+    /// The last read was full.
+    bulk: bool,
     /// The sink may hold bytes of its own (TLS records).
     unflushed: bool,
     /// A Close frame of ours that waits for the end of the frame under way.
@@ -67,6 +75,7 @@ impl Direction {
             bytes: early.len() as u64,
             pending: early,
             written: 0,
+            bulk: false,
             unflushed: false,
             seal: None,
             sealed: false,
@@ -123,9 +132,11 @@ impl Direction {
         to: &mut dyn Io,
     ) -> Poll<()> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
+            let longest = if self.bulk { BULK_READ } else { READ };
+            let mut buf = ReadBuf::new(&mut scratch.get()[..longest]);
             let result = ready!(Pin::new(from).poll_read(cx, &mut buf));
             let bytes = buf.filled();
+            self.bulk = bytes.len() >= READ;
             match result {
                 Err(_) => self.source = Source::Failed,
                 Ok(()) if bytes.is_empty() => self.source = Source::Ended,
@@ -147,21 +158,21 @@ impl Direction {
             bytes
         };
         self.bytes += bytes.len() as u64;
-        let mut taken = 0;
-        match Pin::new(to).poll_write(cx, bytes) {
-            Poll::Ready(Ok(n)) if n > 0 => {
-                self.unflushed = true;
-                taken = n;
-            }
-            Poll::Pending => {}
-            Poll::Ready(_) => {
-                self.sink = Sink::Failed;
-                return;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match Pin::new(&mut *to).poll_write(cx, rest) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.unflushed = true;
+                    rest = &rest[n..];
+                }
+                Poll::Pending => break,
+                Poll::Ready(_) => {
+                    self.sink = Sink::Failed;
+                    return;
+                }
             }
         }
-        if taken < bytes.len() {
-            self.pending = bytes[taken..].to_vec();
-        }
+        self.pending = rest.to_vec();
         self.seal_if_possible();
     }
 
@@ -205,5 +216,78 @@ impl Direction {
 
     pub fn traffic(&self) -> Traffic {
         Traffic { bytes: self.bytes, messages: self.frames.messages() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::task::Waker;
+    use tokio::io::{AsyncRead, AsyncWrite};
+
+    /// Has so many bytes for each read in turn, then nothing; takes all that is written.
+    #[derive(Default)]
+    struct Ends {
+        has: Vec<usize>,
+        asked: Vec<usize>,
+        taken: usize,
+    }
+
+    impl AsyncRead for Ends {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let Some(has) = self.has.pop() else { return Poll::Pending };
+            self.asked.push(buf.remaining());
+            buf.put_slice(&vec![0; has.min(buf.remaining())]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Ends {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            // As TLS does: not all at once.
+            let taken = bytes.len().min(READ);
+            self.taken += taken;
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Io for Ends {
+        fn move_here(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sender_that_fills_the_buffer_gets_a_larger_one_and_nothing_is_held() {
+        let mut direction = Direction::new(Vec::new());
+        let mut from = Ends { has: vec![10, BULK_READ, READ, 10], ..Default::default() };
+        let mut to = Ends::default();
+        let cx = &mut Context::from_waker(Waker::noop());
+        while !from.has.is_empty() {
+            let _ = direction.poll_copy(cx, &mut from, &mut to);
+            assert!(direction.pending.is_empty());
+        }
+        assert_eq!(from.asked, [READ, READ, BULK_READ, BULK_READ]);
+        assert_eq!(to.taken, 10 + READ + BULK_READ + 10);
+        from.has.push(1);
+        let _ = direction.poll_copy(cx, &mut from, &mut to);
+        assert_eq!(from.asked.last(), Some(&READ));
     }
 }

@@ -18,12 +18,14 @@ mod close_code;
 mod direction;
 mod linger;
 mod pump;
+mod scratch;
 mod session;
 mod threads;
 
 pub use bridge::Bridge;
 pub use linger::linger;
 pub use pump::{Pause, Relay};
+pub use scratch::ScratchBuffer;
 pub use session::{Order, Session, Sessions};
 pub use threads::Threads;
 
@@ -31,10 +33,6 @@ use crate::upgrade::close::CloseCode;
 use crate::upstream::Io;
 use std::fmt;
 use std::time::Duration;
-
-/// How much is read at once, and so how much a direction can hold at most, in bytes: a message of
-/// 64 KiB with its header fits, which would else be two reads, two writes and two packets.
-pub const LONGEST_READ: usize = 68 * 1024;
 
 /// One side of a tunnel. The early bytes were read before the relay began and belong in front
 /// of what `io` gives; they are part of the type so that nobody forgets them.
