@@ -20,8 +20,9 @@ const FOR_A_CONNECTION: usize = 4;
 const FOR_THE_REQUEST: usize = 2;
 /// How many of these mod_ssl uses for as long as the connection lives: measured.
 const FOR_TLS: usize = 1;
-/// How many are kept: 2 MiB in each child. The others go back to the system, so many at a time.
+/// How many are kept at least: 2 MiB in each child.
 const KEPT: usize = 256;
+/// How many more there are when these go back to the system, together.
 const SURPLUS: usize = 128;
 /// How many pools are remembered as having been lent blocks.
 const REMEMBERED: usize = 4096;
@@ -49,8 +50,8 @@ impl Spare {
         if self.blocks.len() < KEPT + SURPLUS {
             return Vec::new();
         }
-        // A new block lies close to others or fills a gap between them: to let those with high
-        // addresses stay leaves neighbours to go.
+        // The kernel fills the highest gap first, so what was mapped together lies together: sorted, the
+        // lower part is more neighbours than any other choice.
         self.blocks.sort_unstable_by_key(|block| Reverse(block.as_ptr()));
         self.blocks.split_off(KEPT)
     }

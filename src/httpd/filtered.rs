@@ -9,7 +9,7 @@
 
 use super::connection::drain_brigade;
 use crate::ffi;
-use crate::relay::ScratchBuffer;
+use crate::relay::{MESSAGE, ScratchBuffer};
 use crate::upstream::Io;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -23,8 +23,6 @@ use tokio::net::TcpStream;
 
 /// How much ciphertext may wait for the socket before no more is made, in bytes.
 const UNSENT: usize = 64 * 1024;
-/// How much plaintext is encrypted in one go, in bytes: a message of 64 KiB with its header.
-const ENCRYPT: usize = 68 * 1024;
 /// How much ciphertext is read from the socket at once.
 const RECEIVE: usize = 64 * 1024;
 
@@ -235,7 +233,7 @@ impl AsyncWrite for Filtered {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(self.network.poll_send(cx))?;
-        let bytes = &bytes[..bytes.len().min(ENCRYPT)];
+        let bytes = &bytes[..bytes.len().min(MESSAGE)];
         self.network.borrow_buffer();
         let encrypted = self.with_task(cx, |this| this.encrypt(bytes));
         let sent = self.network.poll_write_out(cx);

@@ -21,4 +21,4 @@ pub mod seed;
 pub mod sockets_folder;
 pub mod suspended;
 pub mod table;
-mod unmap;
+pub mod unmap;

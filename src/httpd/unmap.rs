@@ -4,9 +4,10 @@
 
 use crate::ffi;
 use std::ffi::c_void;
+use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Gives blocks back that belong to the caller.
 ///
@@ -14,10 +15,10 @@ use std::sync::OnceLock;
 /// All must come from an allocator of APR, and none may be used afterwards.
 pub unsafe fn give_back(blocks: &[NonNull<ffi::apr_memnode_t>]) {
     // SAFETY: the caller guarantees the blocks. Where APR maps them, each is a mapping from its first
-    // byte to its end (S25); elsewhere APR takes it back itself.
+    // byte to its end (S25); elsewhere APR takes them back itself.
     unsafe {
-        if !apr_maps_blocks() {
-            return blocks.iter().for_each(|block| free(*block));
+        if !MAPPED.load(Ordering::Relaxed) {
+            return free(blocks);
         }
         for run in runs(blocks.iter().map(|block| span(*block)).collect()) {
             libc::munmap(run.start as *mut c_void, run.len());
@@ -52,47 +53,75 @@ fn runs(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
 ///
 /// # Safety
 /// As for [`give_back`].
-unsafe fn free(block: NonNull<ffi::apr_memnode_t>) {
+unsafe fn free(blocks: &[NonNull<ffi::apr_memnode_t>]) {
     let mut allocator = ptr::null_mut();
-    // SAFETY: the allocator is ours, and so is the block; both are gone afterwards.
+    let mut list = ptr::null_mut();
+    // SAFETY: the allocator is ours, and so are the blocks; all are gone afterwards.
     unsafe {
-        if ffi::apr_allocator_create(&mut allocator) == 0 {
-            (*block.as_ptr()).next = ptr::null_mut();
-            ffi::apr_allocator_free(allocator, block.as_ptr());
-            ffi::apr_allocator_destroy(allocator);
+        if ffi::apr_allocator_create(&mut allocator) != 0 {
+            return;
         }
+        for block in blocks {
+            (*block.as_ptr()).next = list;
+            list = block.as_ptr();
+        }
+        ffi::apr_allocator_free(allocator, list);
+        ffi::apr_allocator_destroy(allocator);
     }
 }
 
-/// APR was built to take its blocks from `mmap` (as Debian's is), not from `malloc`. It does not say
-/// so; but then blocks are whole pages, which are gone when they were given back. A `malloc` whose
-/// blocks happen to begin with a page keeps them.
-fn apr_maps_blocks() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        let mut allocator = ptr::null_mut();
-        // SAFETY: allocator and blocks are ours. mincore looks at addresses and follows none.
-        unsafe {
-            if ffi::apr_allocator_create(&mut allocator) != 0 {
-                return false;
-            }
-            let blocks = [(); 2].map(|()| NonNull::new(ffi::apr_allocator_alloc(allocator, 1)));
-            let spans = blocks.map(|block| block.map(|block| span(block)));
-            for block in blocks.into_iter().flatten() {
-                ffi::apr_allocator_free(allocator, block.as_ptr());
-            }
-            ffi::apr_allocator_destroy(allocator);
-            let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
-            let mut seen = [0; 64];
-            spans.iter().all(|span| {
-                span.as_ref().is_some_and(|span| {
-                    span.start % page == 0
-                        && span.len() % page == 0
-                        && span.len() / page <= seen.len()
-                        && libc::mincore(span.start as *mut c_void, span.len(), seen.as_mut_ptr())
-                            != 0
-                })
-            })
+static MAPPED: AtomicBool = AtomicBool::new(false);
+
+/// Finds out whether APR was built to take its blocks from `mmap` (as Debian's is), not from `malloc`:
+/// it does not say so. To be called before the process has other threads: they might map memory
+/// where a block has just gone.
+pub fn look_at_apr() {
+    // Two at a time: malloc has its own bytes between two blocks, so both cannot be whole pages.
+    MAPPED.store(is_a_mapping(|| is_a_mapping(|| true)), Ordering::Relaxed);
+}
+
+/// A block of APR's is whole pages, which are gone when APR has given it back, and nothing else
+/// (pages that guard it) goes with it. `meanwhile` is asked while there is the block.
+fn is_a_mapping(meanwhile: impl FnOnce() -> bool) -> bool {
+    let page = page_size();
+    let mut allocator = ptr::null_mut();
+    // SAFETY: allocator and block are ours.
+    unsafe {
+        if ffi::apr_allocator_create(&mut allocator) != 0 {
+            return false;
         }
-    })
+        let Some(block) = NonNull::new(ffi::apr_allocator_alloc(allocator, 1)) else {
+            ffi::apr_allocator_destroy(allocator);
+            return false;
+        };
+        let span = span(block);
+        let around = || [span.start - page, span.end].map(is_mapped);
+        let (was_mapped, was_around) = (is_mapped(span.start), around());
+        let others_are = meanwhile();
+        ffi::apr_allocator_free(allocator, block.as_ptr());
+        ffi::apr_allocator_destroy(allocator);
+        let is_whole = span.start % page == 0 && span.len() % page == 0;
+        let went = was_mapped == Some(true) && is_mapped(span.start) == Some(false);
+        is_whole && went && was_around == around() && others_are
+    }
+}
+
+/// Whether there is memory at a page's address; `None` if the kernel does not tell.
+fn is_mapped(address: usize) -> Option<bool> {
+    let page = page_size();
+    let mut seen = [0];
+    // SAFETY: mincore looks at addresses, follows none, and writes one byte for each page.
+    let status = unsafe {
+        libc::mincore((address - address % page) as *mut c_void, page, seen.as_mut_ptr())
+    };
+    match status {
+        0 => Some(true),
+        _ if io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM) => Some(false),
+        _ => None,
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: it only reads.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

@@ -12,7 +12,7 @@ use super::parked;
 use super::runtime::{self, Child};
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{guard, mpm, seed, sockets_folder};
+use crate::httpd::{guard, mpm, seed, sockets_folder, unmap};
 use crate::module::config;
 use crate::relay::Order;
 use std::ffi::{c_int, c_void};
@@ -42,6 +42,7 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     GRACEFUL.store(false, Ordering::Relaxed);
     TERMINATED.store(false, Ordering::Relaxed);
     guard::log_panics();
+    unmap::look_at_apr();
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
     let (threads, pid_file, sockets, remember) = unsafe {
         (
@@ -53,7 +54,7 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     };
     // A child that serves one connection has work for one thread.
     let threads = if mpm::is_threaded() { threads } else { 1 };
-    let start = |remember| Child::start(threads, sockets, remember, LOOK, watch(pid_file));
+    let start = |remember| Child::start(threads, sockets, remember, LOOK, look(pid_file));
     match remember.and_then(start) {
         Ok(child) => {
             runtime::set_child(Some(Arc::new(child)));
@@ -88,7 +89,7 @@ httpd_entry! {
     fn child_exit(_data: *mut c_void) -> ffi::apr_status_t = 0; {
         let Some(child) = runtime::child() else { return 0 };
         // A connection that httpd accepted in the very last moment may have become a session after
-        // the MPM had counted none: it has its drain time like the others (see `watch`).
+        // the MPM had counted none: it has its drain time like the others (see `look`).
         while GRACEFUL.load(Ordering::Relaxed) && !TERMINATED.load(Ordering::Relaxed) {
             if child.sessions.wait_until_empty(LOOK) == 0 {
                 break;
@@ -107,8 +108,8 @@ httpd_entry! {
     }
 }
 
-/// To be called twice a second.
-fn watch(pid_file: Option<PathBuf>) -> impl FnMut(&Child) + Send + 'static {
+/// Looks which way the child is going, and tells its sessions; to be called twice a second.
+fn look(pid_file: Option<PathBuf>) -> impl FnMut(&Child) + Send + 'static {
     let mut told = Order::None;
     let mut leaving_since = None;
     move |child| {
@@ -123,12 +124,12 @@ fn watch(pid_file: Option<PathBuf>) -> impl FnMut(&Child) + Send + 'static {
             Order::None
         };
         if order > told {
-            told = order;
             let n = child.sessions.count();
             if n > 0 {
                 log::server(Level::Info, &format!("drain: {}; {n} sessions here", meaning(order)));
             }
             child.order(order);
+            told = order;
         }
     }
 }

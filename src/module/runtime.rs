@@ -92,7 +92,7 @@ impl Child {
             });
             running.push(Worker { stop, thread });
         }
-        running.push(watch(every, look)?);
+        running.push(spawn_watch(every, look)?);
         let running = Mutex::new(running);
         let stopping = watch::Sender::new(false);
         let sessions = Sessions::default();
@@ -129,7 +129,7 @@ impl Child {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let (done, result) = oneshot::channel();
-        let work = self.unless_stopped(work);
+        let work = self.unless_stopped(Box::pin(work));
         worker.spawn(async move { done.send(work.await) });
         result.blocking_recv().ok().flatten()
     }
@@ -153,7 +153,10 @@ impl Child {
 }
 
 /// Looks after the child that runs, if there is one yet, until it is stopped.
-fn watch(every: Duration, mut look: impl FnMut(&Child) + Send + 'static) -> io::Result<Worker> {
+fn spawn_watch(
+    every: Duration,
+    mut look: impl FnMut(&Child) + Send + 'static,
+) -> io::Result<Worker> {
     let (stop, stopped) = mpsc::channel::<()>();
     let thread = thread::Builder::new().name("wsroute-watch".into()).spawn(move || {
         while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {

@@ -1,7 +1,7 @@
 //! One direction of a tunnel: reads from one end, writes to the other, holds what could not be
 //! written and nothing else.
 
-use super::{ScratchBuffer, Traffic};
+use super::{MESSAGE, ScratchBuffer, Traffic};
 use crate::upgrade::frame::FrameCursor;
 use crate::upstream::Io;
 use std::cell::RefCell;
@@ -9,18 +9,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
-/// How much is read at once, in bytes: a message of 64 KiB with its header fits, which would else be
-/// two reads, two writes and two packets.
-const READ: usize = 68 * 1024;
-/// The same where the last read was full: the sender is at least as fast as we are, and larger pieces
-/// cost less. A direction holds this much at most.
-const BULK_READ: usize = 260 * 1024;
-/// Reads per poll before the other direction, and other sessions, get their turn.
-const READS_PER_POLL: usize = 2;
+/// How much is read at once in bytes, where the reads before were full and all that they gave was written at
+/// once: larger pieces cost less then. A direction holds this much at most; elsewhere a [`MESSAGE`].
+const BULK: usize = 260 * 1024;
+/// How much passes before the other direction, and other sessions, get their turn, in bytes and in reads.
+const BYTES_PER_POLL: u64 = 512 * 1024;
+const READS_PER_POLL: usize = 8;
 
 thread_local! {
     /// One buffer for each runtime thread: a session at rest owns none.
-    static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(BULK_READ));
+    static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(BULK));
 }
 
 /// How far the reading side is.
@@ -51,7 +49,7 @@ pub(super) struct Direction {
     /// Read and not yet written. Empty, and without memory, whenever the sink keeps up.
     pending: Vec<u8>,
     written: usize,
-    /// The last read was full.
+    /// The last read was full, and all of it was written.
     bulk: bool,
     /// The sink may hold bytes of its own (TLS records).
     unflushed: bool,
@@ -90,12 +88,16 @@ impl Direction {
         from: &mut dyn Io,
         to: &mut dyn Io,
     ) -> Poll<()> {
+        let until = self.bytes + BYTES_PER_POLL;
         for _ in 0..READS_PER_POLL {
             ready!(self.poll_drain(cx, to));
             if self.source != Source::Open {
                 return Poll::Ready(());
             }
             ready!(self.poll_read_once(cx, from, to));
+            if self.bytes >= until {
+                break;
+            }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -132,15 +134,17 @@ impl Direction {
         to: &mut dyn Io,
     ) -> Poll<()> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-            let longest = if self.bulk { BULK_READ } else { READ };
+            let longest = if self.bulk { BULK } else { MESSAGE };
             let mut buf = ReadBuf::new(&mut scratch.get()[..longest]);
             let result = ready!(Pin::new(from).poll_read(cx, &mut buf));
             let bytes = buf.filled();
-            self.bulk = bytes.len() >= READ;
             match result {
                 Err(_) => self.source = Source::Failed,
                 Ok(()) if bytes.is_empty() => self.source = Source::Ended,
-                Ok(()) => self.carry(cx, bytes, to),
+                Ok(()) => {
+                    self.carry(cx, bytes, to);
+                    self.bulk = bytes.len() >= MESSAGE && self.pending.is_empty();
+                }
             }
             Poll::Ready(())
         })
@@ -226,12 +230,15 @@ mod tests {
     use std::task::Waker;
     use tokio::io::{AsyncRead, AsyncWrite};
 
-    /// Has so many bytes for each read in turn, then nothing; takes all that is written.
+    /// Has so many bytes for each read in turn, then nothing; takes a piece at each call, as TLS does, and
+    /// sometimes nothing.
     #[derive(Default)]
     struct Ends {
         has: Vec<usize>,
         asked: Vec<usize>,
-        taken: usize,
+        given: Vec<u8>,
+        room: Vec<bool>,
+        taken: Vec<u8>,
     }
 
     impl AsyncRead for Ends {
@@ -242,7 +249,10 @@ mod tests {
         ) -> Poll<io::Result<()>> {
             let Some(has) = self.has.pop() else { return Poll::Pending };
             self.asked.push(buf.remaining());
-            buf.put_slice(&vec![0; has.min(buf.remaining())]);
+            let from = self.given.len();
+            let some = (from..from + has.min(buf.remaining())).map(|i| (i / 7 + i / 1000) as u8);
+            self.given.extend(some);
+            buf.put_slice(&self.given[from..]);
             Poll::Ready(Ok(()))
         }
     }
@@ -253,9 +263,11 @@ mod tests {
             _: &mut Context<'_>,
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
-            // As TLS does: not all at once.
-            let taken = bytes.len().min(READ);
-            self.taken += taken;
+            if !self.room.pop().unwrap_or(true) {
+                return Poll::Pending;
+            }
+            let taken = bytes.len().min(MESSAGE);
+            self.taken.extend_from_slice(&bytes[..taken]);
             Poll::Ready(Ok(taken))
         }
 
@@ -274,20 +286,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_sender_that_fills_the_buffer_gets_a_larger_one_and_nothing_is_held() {
+    /// How much each read asked for. `has` and `room` are for one call after the other, last first.
+    fn asked(has: Vec<usize>, room: Vec<bool>) -> Vec<usize> {
         let mut direction = Direction::new(Vec::new());
-        let mut from = Ends { has: vec![10, BULK_READ, READ, 10], ..Default::default() };
-        let mut to = Ends::default();
+        let (mut from, mut to) =
+            (Ends { has, ..Default::default() }, Ends { room, ..Default::default() });
         let cx = &mut Context::from_waker(Waker::noop());
-        while !from.has.is_empty() {
+        while !from.has.is_empty() || !direction.is_drained() {
             let _ = direction.poll_copy(cx, &mut from, &mut to);
-            assert!(direction.pending.is_empty());
         }
-        assert_eq!(from.asked, [READ, READ, BULK_READ, BULK_READ]);
-        assert_eq!(to.taken, 10 + READ + BULK_READ + 10);
-        from.has.push(1);
-        let _ = direction.poll_copy(cx, &mut from, &mut to);
-        assert_eq!(from.asked.last(), Some(&READ));
+        assert!(from.given == to.taken && from.given.len() as u64 == direction.bytes);
+        from.asked
+    }
+
+    #[test]
+    fn a_sender_that_fills_the_buffer_gets_a_larger_one() {
+        let has = vec![1, 10, BULK, MESSAGE, 10];
+        assert_eq!(asked(has, vec![]), [MESSAGE, MESSAGE, BULK, BULK, MESSAGE]);
+    }
+
+    #[test]
+    fn not_so_if_the_other_side_does_not_take_it_and_nothing_is_lost() {
+        // The second read is bulk: of its pieces one is taken, then the other side has no room twice.
+        let room = vec![false, false, true, true];
+        let has = vec![1, BULK, BULK, MESSAGE];
+        assert_eq!(asked(has, room), [MESSAGE, BULK, MESSAGE, BULK]);
     }
 }

@@ -1,6 +1,6 @@
 //! A buffer that bytes pass through from one system call to the next.
 
-/// Of the processors that matter, and of their kernels.
+/// What a processor compares of two addresses first, and the smallest page of a kernel.
 const PAGE: usize = 4096;
 
 /// Begins in the middle of a page. The kernel's own copy mostly begins with a page, and a processor
@@ -13,7 +13,7 @@ pub struct ScratchBuffer {
 }
 
 impl ScratchBuffer {
-    /// Room for `len` bytes. What is never used of it takes no memory.
+    /// Room for `len` bytes.
     pub fn new(len: usize) -> ScratchBuffer {
         let memory = vec![0; len + PAGE];
         let into_page = memory.as_ptr() as usize % PAGE;
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn begins_in_the_middle_of_a_page() {
-        for len in [1, 100, PAGE, 132 * 1024] {
+        for len in [1, 100, PAGE, 260 * 1024] {
             let mut buffer = ScratchBuffer::new(len);
             assert_eq!(buffer.get().len(), len);
             assert_eq!(buffer.get().as_ptr() as usize % PAGE, PAGE / 2);

@@ -34,16 +34,21 @@ impl From<u8> for Order {
 /// The strongest order so far. One for all sessions of a child: each looks at it whenever it is polled,
 /// and finds it in the cache.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Standing(Arc<AtomicU8>);
+pub(super) struct Standing(Arc<Line>);
+
+/// A line of memory of its own: the counters of the `Arc` change with each session.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line(AtomicU8);
 
 impl Standing {
     pub fn order(&self) -> Order {
-        self.0.load(Ordering::Acquire).into()
+        self.0.0.load(Ordering::Acquire).into()
     }
 
     /// True if it is stronger than those before.
     fn give(&self, order: Order) -> bool {
-        self.0.fetch_max(order as u8, Ordering::AcqRel) < order as u8
+        self.0.0.fetch_max(order as u8, Ordering::AcqRel) < order as u8
     }
 }
 
