@@ -100,7 +100,7 @@ fn is_a_mapping(meanwhile: impl FnOnce() -> bool) -> bool {
         let others_are = meanwhile();
         ffi::apr_allocator_free(allocator, block.as_ptr());
         ffi::apr_allocator_destroy(allocator);
-        let is_whole = span.start % page == 0 && span.len() % page == 0;
+        let is_whole = span.start.is_multiple_of(page) && span.len().is_multiple_of(page);
         let went = was_mapped == Some(true) && is_mapped(span.start) == Some(false);
         is_whole && went && was_around == around() && others_are
     }
