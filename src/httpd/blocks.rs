@@ -8,7 +8,6 @@
 
 use super::unmap;
 use crate::ffi;
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,15 +44,13 @@ fn spare() -> MutexGuard<'static, Spare> {
 }
 
 impl Spare {
-    /// What is to go back to the system now.
-    fn surplus(&mut self) -> Vec<NonNull<ffi::apr_memnode_t>> {
-        if self.blocks.len() < KEPT + SURPLUS {
-            return Vec::new();
-        }
+    /// What is to go back to the system now, if anything is, in the order of addresses.
+    fn surplus(&mut self) -> Option<Vec<NonNull<ffi::apr_memnode_t>>> {
+        let surplus = self.blocks.len().checked_sub(KEPT).filter(|n| *n >= SURPLUS)?;
         // The kernel fills the highest gap first, so what was mapped together lies together: sorted, the
         // lower part is more neighbours than any other choice.
-        self.blocks.sort_unstable_by_key(|block| Reverse(block.as_ptr()));
-        self.blocks.split_off(KEPT)
+        self.blocks.sort_unstable();
+        Some(self.blocks.drain(..surplus).collect())
     }
 
     /// Gives `n` blocks to the allocator of a pool, if there are as many.
@@ -62,14 +59,8 @@ impl Spare {
     /// As for [`lend`].
     unsafe fn give(&mut self, n: usize, pool: *mut ffi::apr_pool_t) {
         let Some(kept) = self.blocks.len().checked_sub(n) else { return };
-        let mut list = ptr::null_mut();
-        for block in self.blocks.drain(kept..) {
-            // SAFETY: the block is ours.
-            unsafe { (*block.as_ptr()).next = list };
-            list = block.as_ptr();
-        }
-        // SAFETY: the caller guarantees the pool and its allocator.
-        unsafe { ffi::apr_allocator_free(ffi::apr_pool_allocator_get(pool), list) };
+        // SAFETY: the caller guarantees the pool and its allocator; the blocks are ours.
+        unsafe { unmap::free(self.blocks.drain(kept..), ffi::apr_pool_allocator_get(pool)) };
     }
 }
 
@@ -154,8 +145,10 @@ pub unsafe fn destroy(pool: *mut ffi::apr_pool_t) {
         spare.lent.remove(&(pool as usize));
         spare.surplus()
     };
-    // SAFETY: they are ours, and nobody else has them any longer.
-    unsafe { unmap::give_back(&surplus) }
+    if let Some(surplus) = surplus {
+        // SAFETY: they are ours, and nobody else has them any longer.
+        unsafe { unmap::give_back(surplus) }
+    }
 }
 
 /// Takes `n` blocks out of an allocator. If it has not as many, new ones come from the system, so

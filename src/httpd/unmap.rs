@@ -9,19 +9,42 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Gives blocks back that belong to the caller.
+/// Gives blocks back that belong to the caller; in the order of addresses, so that neighbours are found.
 ///
 /// # Safety
 /// All must come from an allocator of APR, and none may be used afterwards.
-pub unsafe fn give_back(blocks: &[NonNull<ffi::apr_memnode_t>]) {
+pub unsafe fn give_back(blocks: Vec<NonNull<ffi::apr_memnode_t>>) {
     // SAFETY: the caller guarantees the blocks. Where APR maps them, each is a mapping from its first
-    // byte to its end (S25); elsewhere APR takes them back itself.
+    // byte to its end (S25); elsewhere an allocator takes them along.
     unsafe {
-        if !MAPPED.load(Ordering::Relaxed) {
-            return free(blocks);
+        if MAPPED.load(Ordering::Relaxed) {
+            for run in runs(blocks.into_iter().map(|block| span(block))) {
+                libc::munmap(run.start as *mut c_void, run.len());
+            }
+            return;
         }
-        for run in runs(blocks.iter().map(|block| span(*block)).collect()) {
-            libc::munmap(run.start as *mut c_void, run.len());
+        let mut allocator = ptr::null_mut();
+        if ffi::apr_allocator_create(&mut allocator) == 0 {
+            free(blocks, allocator);
+            ffi::apr_allocator_destroy(allocator);
+        }
+    }
+}
+
+/// Gives blocks to an allocator.
+///
+/// # Safety
+/// `allocator` must be live and nobody else's during this call; the blocks must come from one of APR
+/// and belong to the caller.
+pub unsafe fn free(
+    blocks: impl IntoIterator<Item = NonNull<ffi::apr_memnode_t>>,
+    allocator: *mut ffi::apr_allocator_t,
+) {
+    for block in blocks {
+        // SAFETY: the caller guarantees both. APR frees a list, and here it ends.
+        unsafe {
+            (*block.as_ptr()).next = ptr::null_mut();
+            ffi::apr_allocator_free(allocator, block.as_ptr());
         }
     }
 }
@@ -36,9 +59,8 @@ unsafe fn span(block: NonNull<ffi::apr_memnode_t>) -> Range<usize> {
     block.as_ptr() as usize..end as usize
 }
 
-/// Neighbours as one, in order of their addresses.
-fn runs(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    spans.sort_unstable_by_key(|span| span.start);
+/// Neighbours as one.
+fn runs(spans: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for span in spans {
         match runs.last_mut() {
@@ -47,27 +69,6 @@ fn runs(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
         }
     }
     runs
-}
-
-/// APR's own way back to the system.
-///
-/// # Safety
-/// As for [`give_back`].
-unsafe fn free(blocks: &[NonNull<ffi::apr_memnode_t>]) {
-    let mut allocator = ptr::null_mut();
-    let mut list = ptr::null_mut();
-    // SAFETY: the allocator is ours, and so are the blocks; all are gone afterwards.
-    unsafe {
-        if ffi::apr_allocator_create(&mut allocator) != 0 {
-            return;
-        }
-        for block in blocks {
-            (*block.as_ptr()).next = list;
-            list = block.as_ptr();
-        }
-        ffi::apr_allocator_free(allocator, list);
-        ffi::apr_allocator_destroy(allocator);
-    }
 }
 
 static MAPPED: AtomicBool = AtomicBool::new(false);
