@@ -5,7 +5,7 @@
 //! `module::handler` sees the request -> [`upgrade`] says whether it is one -> [`route`] says where
 //! to -> [`upstream`] connects and shakes hands -> `module::handoff` takes the client out of
 //! httpd -> [`relay`] moves bytes until a [`relay::Outcome`] -> `module::finish` gives the
-//! connection back, logs, counts.
+//! connection back, logs, counts. Below [`upstream`] and [`relay`] lies [`net`]: sockets, and who waits for them.
 //!
 //! [`config`] holds what the directives say; [`apache`] reads them from httpd's files, for
 //! `wsroutectl`. `ffi`, `httpd` and `module` know httpd and are behind the feature "httpd". The other folders know nothing of it, hold no unsafe code and are compiled
@@ -15,6 +15,8 @@
 pub mod apache;
 #[forbid(unsafe_code)]
 pub mod config;
+#[forbid(unsafe_code)]
+pub mod net;
 #[forbid(unsafe_code)]
 pub mod relay;
 #[forbid(unsafe_code)]

@@ -79,7 +79,7 @@ pub static TABLE: [Directive; 12] = [
     anywhere(c"WsRouteRemember", remember, c"On | Off: a cookie remembers a page's key for what the page asks for"),
     anywhere(c"WsRouteHttp", http, c"On | Off | Env: plain HTTP of this scope goes to the same container, through mod_proxy; or WSROUTE_TARGET says where"),
     anywhere(c"WsRouteTimeout", timeout, c"connect= handshake= boot= drain=: time limits"),
-    main_server(c"WsRouteThreads", threads, c"N: tokio worker threads in each child"),
+    main_server(c"WsRouteThreads", threads, c"N: pairs of threads in each child, one that shakes hands and one that relays"),
 ];
 
 type Apply = fn(&mut Line<'_>) -> Result<(), String>;

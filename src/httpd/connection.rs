@@ -6,14 +6,13 @@ use super::filtered::Filtered;
 use super::pool;
 use super::request::RequestRef;
 use crate::ffi;
-use crate::upstream::Io;
+use crate::net::{Io, Socket};
 use crate::upstream::connect::tune;
 use std::ffi::{CStr, c_void};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::{io, net};
-use tokio::net::TcpStream;
 
 /// How long a read of leftovers may be at once, in bytes. They are what httpd had in memory.
 const LEFTOVER_READ: ffi::apr_off_t = 1 << 20;
@@ -33,7 +32,7 @@ pub struct Client {
 /// descriptor is ours (a duplicate; httpd's own is closed at once, so that nothing httpd does to
 /// it, a forced close at stop for one, can meet a descriptor that was given out again).
 ///
-/// Must run inside a tokio runtime's context, on the thread that owns the request, after the 101
+/// Must run on the thread that owns the request, after the 101
 /// was sent and flushed.
 pub fn take_client(request: &RequestRef) -> io::Result<Client> {
     let c = request.connection();
@@ -138,7 +137,7 @@ unsafe fn last_filter(c: *mut ffi::conn_rec) -> *mut ffi::ap_filter_t {
 
 /// # Safety
 /// `c` must be a live connection of this thread, not one of HTTP/2's secondary ones.
-unsafe fn take_socket(c: *mut ffi::conn_rec) -> io::Result<TcpStream> {
+unsafe fn take_socket(c: *mut ffi::conn_rec) -> io::Result<Socket> {
     // SAFETY: the caller guarantees the connection; the descriptor is open until we close it.
     let duplicate: OwnedFd = unsafe {
         let theirs = ffi::ap_get_conn_socket(c);
@@ -152,9 +151,8 @@ unsafe fn take_socket(c: *mut ffi::conn_rec) -> io::Result<TcpStream> {
     };
     let socket = net::TcpStream::from(duplicate);
     socket.set_nonblocking(true)?;
-    let socket = TcpStream::from_std(socket)?;
     tune(&socket);
-    Ok(socket)
+    Ok(socket.into())
 }
 
 /// What httpd had read from the socket and not used. The socket behind the filter is closed, so

@@ -1,7 +1,7 @@
 //! A client whose bytes pass through httpd's connection filters: TLS by mod_ssl (or any other
 //! module). Under those filters sit two of our own: the way in takes ciphertext from the socket
 //! without ever waiting, the way out collects ciphertext in memory. So TLS is a pure
-//! transformation of bytes, and all waiting is tokio's.
+//! transformation of bytes, and all waiting is the event loop's.
 //!
 //! One session owns a `Filtered` and drives it from one task at a time. Filters,
 //! buckets and pools of a connection are not bound to a thread, and nobody else touches them while
@@ -9,17 +9,17 @@
 
 use super::connection::drain_brigade;
 use crate::ffi;
+use crate::net::{Io, Seat, Side, Socket};
 use crate::relay::{MESSAGE, ScratchBuffer};
-use crate::upstream::Io;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// How much ciphertext may wait for the socket before no more is made, in bytes.
 const UNSENT: usize = 64 * 1024;
@@ -27,7 +27,7 @@ const UNSENT: usize = 64 * 1024;
 const RECEIVE: usize = 64 * 1024;
 
 thread_local! {
-    /// Buffers of this runtime thread, for as long as one poll takes: for ciphertext that comes in, and
+    /// Buffers of this thread, for as long as one poll takes: for ciphertext that comes in, and
     /// for ciphertext on its way out. What is left of it after the poll is the session's own.
     static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(RECEIVE));
     static OUT_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -62,7 +62,7 @@ pub struct Filtered {
 
 /// What lies under the filters; both of ours point here.
 struct Network {
-    socket: TcpStream,
+    socket: Socket,
     /// Ciphertext read from the socket and not yet taken by the filter above.
     received: Vec<u8>,
     taken: usize,
@@ -83,7 +83,7 @@ impl Filtered {
     ///
     /// # Safety
     /// `c` must be live, out of httpd's hands for as long as this value lives, and must outlive it.
-    pub unsafe fn new(c: *mut ffi::conn_rec, socket: TcpStream, leftovers: Vec<u8>) -> Filtered {
+    pub unsafe fn new(c: *mut ffi::conn_rec, socket: Socket, leftovers: Vec<u8>) -> Filtered {
         let mut network = Box::new(Network {
             socket,
             received: leftovers,
@@ -187,8 +187,8 @@ enum Received {
 }
 
 impl Io for Filtered {
-    fn move_here(&mut self) -> io::Result<()> {
-        self.network.socket.move_here()
+    fn take_seat(&mut self, seat: &Arc<Seat>, side: Side) {
+        self.network.socket.take_seat(seat, side);
     }
 }
 
@@ -396,7 +396,7 @@ httpd_entry! {
                 let bucket = ffi::wsroute_transient_bucket(data.as_ptr().cast(), data.len(), alloc);
                 ffi::wsroute_brigade_append(brigade, bucket);
             });
-            // Whoever asks to wait asks the wrong one: a tokio thread never waits.
+            // Whoever asks to wait asks the wrong one: a relay thread never waits.
             if status == ffi::APR_EAGAIN && block == ffi::apr_read_type_e_APR_BLOCK_READ {
                 return ffi::APR_ECONNABORTED as ffi::apr_status_t;
             }

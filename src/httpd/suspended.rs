@@ -105,7 +105,7 @@ impl Suspended {
     }
 
     /// Writes the access-log line and frees the request; not before [`Suspended::is_held`] says
-    /// no, and after the client's [`Io`](crate::upstream::Io) was dropped. May block on the log file.
+    /// no, and after the client's [`Io`](crate::net::Io) was dropped. May block on the log file.
     pub fn log(self) -> Held {
         // SAFETY: we own the request.
         unsafe { end_request(self.r.as_ptr()) };
@@ -114,7 +114,7 @@ impl Suspended {
 }
 
 impl Resting {
-    /// A request for the logs, after the client's [`Io`](crate::upstream::Io) was dropped.
+    /// A request for the logs, after the client's [`Io`](crate::net::Io) was dropped.
     pub fn wake(self) -> Suspended {
         let Resting { request, c } = self;
         let r = match request {

@@ -5,8 +5,10 @@
 
 use super::runtime;
 use crate::httpd::guard::guard;
-use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 
 /// How long an ended session may wait for others.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -16,27 +18,42 @@ const AT_ONCE: usize = 16;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-thread_local! {
-    static WAITING: RefCell<Vec<Work>> = const { RefCell::new(Vec::new()) };
+struct Waiting {
+    works: Vec<Work>,
+    /// A thread is on its way to do them.
+    expected: bool,
 }
 
-/// Has `work`, which may block, done soon. To be called on a runtime thread; what is not begun when
-/// the child has given up waiting is dropped.
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { works: Vec::new(), expected: false });
+
+/// Has `work`, which may block, done soon. To be called where a runtime is entered; what is not begun when
+/// the child has given up waiting is not done.
 pub fn soon(work: impl FnOnce() + Send + 'static) {
-    let waiting = WAITING.with_borrow_mut(|waiting| {
-        waiting.push(Box::new(work));
-        waiting.len()
-    });
-    if waiting == 1 {
-        tokio::spawn(async {
-            tokio::time::sleep(TOGETHER).await;
-            let mut all = WAITING.take();
-            while !all.is_empty() {
-                let some = all.split_off(all.len().saturating_sub(AT_ONCE));
-                tokio::task::spawn_blocking(|| some.into_iter().for_each(now));
-            }
-        });
+    let mut waiting = lock();
+    waiting.works.push(Box::new(work));
+    if !waiting.expected {
+        // It panics where no thread can be started. Then the next one tries again.
+        spawn_blocking(do_all);
+        waiting.expected = true;
     }
+}
+
+fn do_all() {
+    thread::sleep(TOGETHER);
+    let mut all = {
+        let mut waiting = lock();
+        waiting.expected = false;
+        std::mem::take(&mut waiting.works)
+    };
+    while all.len() > AT_ONCE {
+        let some = all.split_off(all.len() - AT_ONCE);
+        spawn_blocking(|| some.into_iter().for_each(now));
+    }
+    all.into_iter().for_each(now);
+}
+
+fn lock() -> MutexGuard<'static, Waiting> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now(work: Work) {

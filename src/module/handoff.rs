@@ -15,18 +15,17 @@ use crate::httpd::connection::{self, Client};
 use crate::httpd::log::{self, Level};
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
-use crate::relay::{End, Terms};
+use crate::relay::{End, Pair, Terms};
 use crate::route::{Decision, Refused};
 use crate::tunnel::{Denied, Established, Report};
 use crate::upgrade::accept;
 use crate::upstream::Switched;
 use std::io;
-use tokio::runtime::Handle;
 
 /// A session that has everything but its client.
 pub struct Beginning {
-    /// The runtime thread it begins on.
-    pub worker: Handle,
+    /// The threads it begins on.
+    pub pair: Pair,
     /// Its upstream, which has switched.
     pub upstream: End,
     /// How it may end.
@@ -44,7 +43,7 @@ pub fn conclude(
     request: &RequestRef,
     report: Option<Report<Established>>,
     ticket: Ticket,
-    worker: &Handle,
+    pair: &Pair,
 ) -> Result<Beginning, (Instead, Ticket)> {
     let Some(report) = report else {
         return Err((Instead::Unavailable, ticket));
@@ -52,7 +51,7 @@ pub fn conclude(
     let Report { result, decision, .. } = log_report(request, report);
     match (result, decision) {
         (Ok(Established::Switched(switched)), Some(decision)) => {
-            Ok(Beginning::new(request, switched, &decision, ticket, worker.clone()))
+            Ok(Beginning::new(request, switched, &decision, ticket, pair.clone()))
         }
         (Ok(Established::Answered(answered)), Some(decision)) => {
             Err((Instead::Answered(Box::new(answered), decision.target), ticket))
@@ -111,13 +110,13 @@ impl Beginning {
         switched: Switched,
         decision: &Decision,
         ticket: Ticket,
-        worker: Handle,
+        pair: Pair,
     ) -> Beginning {
         let Switched { io, early, headers, .. } = switched;
         let terms = config::of_request(request).scope.terms(decision.expires_in());
         let details = Details::new(request, decision, &ticket);
         let upstream = End { io, early, half_close: true };
-        Beginning { worker, upstream, terms, ticket, details, headers }
+        Beginning { pair, upstream, terms, ticket, details, headers }
     }
 
     /// Answers with 101: RFC 6455 4.2.2, with what the upstream said beside it. False if the
@@ -142,7 +141,6 @@ impl Beginning {
 
     /// Takes the client's connection out of httpd, after the 101.
     pub fn take_client(&mut self, request: &RequestRef) -> io::Result<End> {
-        let _runtime = self.worker.enter();
         let Client { io, early, half_close } = connection::take_client(request)?;
         self.details.plaintext = half_close;
         Ok(End { io, early, half_close })

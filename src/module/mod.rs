@@ -13,6 +13,7 @@ mod lifecycle;
 mod parked;
 mod plain_http;
 mod rewrite_map;
+mod running;
 mod runtime;
 mod suspended;
 

@@ -9,27 +9,27 @@ use crate::httpd::connection;
 use crate::httpd::mpm::HeldSignals;
 use crate::httpd::request::RequestRef;
 use crate::httpd::{h2, mpm, pool};
-use crate::relay::{End, Summary};
+use crate::net::Socket;
+use crate::relay::{End, Pair, Summary};
 use crate::tunnel::{self, Plan};
 use std::ffi::c_int;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Asks, and serves the session to its end. The result is the handler's.
-pub fn serve(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Plan) -> c_int {
+pub fn serve(request: &RequestRef, child: &Arc<Child>, pair: Pair, plan: Plan) -> c_int {
     park_handshake(request);
-    let report = child.wait_for(&worker, async move { tunnel::establish(&plan).await });
+    let report = child.wait_for(&pair.runtime, async move { tunnel::establish(&plan).await });
     // From here on the child's exit waits for the session: it must not come in between.
     let signals = HeldSignals::hold();
-    match conclude(request, report, Ticket::new(child.clone()), &worker) {
+    match conclude(request, report, Ticket::new(child.clone()), &pair) {
         Ok(session) => run(request, session, signals),
         Err((instead, ticket)) => {
             drop((ticket, signals));
-            instead.answer(request, child, &worker)
+            instead.answer(request, child, &pair)
         }
     }
 }
@@ -71,12 +71,12 @@ fn park(
     signals: Option<HeldSignals>,
 ) -> io::Result<c_int> {
     let client = session.take_client(request)?;
-    let Beginning { worker, upstream, terms, ticket, details, .. } = session;
+    let Beginning { pair, upstream, terms, ticket, details, .. } = session;
     let summary = Arc::new(OnceLock::new());
     set_parked(request, Some((details.clone(), summary.clone())));
     let (done, over) = oneshot::channel();
     let (session, result) = (ticket.session.clone(), summary.clone());
-    runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
+    runtime::relay(&pair, (client, upstream), terms, session, move |summary| {
         let _ = result.set(summary);
         drop(ticket);
         let _ = done.send(());
@@ -139,17 +139,17 @@ pub fn end_parked() {
 }
 
 fn carry_stream(request: &RequestRef, session: Beginning) -> io::Result<c_int> {
-    let Beginning { worker, upstream, terms, ticket, details, .. } = session;
+    let Beginning { pair, upstream, terms, ticket, details, .. } = session;
     let (ours, theirs) = UnixStream::pair()?;
     theirs.set_nonblocking(true)?;
     let client = {
-        let _runtime = worker.enter();
-        let io = Box::new(tokio::net::UnixStream::from_std(theirs)?);
+        let _runtime = pair.runtime.enter();
+        let io = Box::new(Socket::from(tokio::net::UnixStream::from_std(theirs)?));
         End { io, early: Vec::new(), half_close: true }
     };
     let (done, over) = oneshot::channel();
     let session = ticket.session.clone();
-    runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
+    runtime::relay(&pair, (client, upstream), terms, session, move |summary| {
         drop(ticket);
         let _ = done.send(summary);
     });

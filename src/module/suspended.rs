@@ -14,13 +14,12 @@ use crate::httpd::guard::guard_future;
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
 use crate::httpd::suspended::{Held, Resting, Suspended};
-use crate::relay::{End, linger};
+use crate::relay::{End, Pair, linger};
 use crate::tunnel::{self, Plan};
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// How long a child that stops is given to answer through one of its worker threads.
@@ -29,7 +28,7 @@ const STOPPING_WORKERS: Duration = Duration::from_millis(300);
 /// A request that waits for its connection to be suspended.
 struct Waiting {
     child: Arc<Child>,
-    worker: Handle,
+    pair: Pair,
     ticket: Ticket,
     plan: Plan,
     suspended: Suspended,
@@ -41,7 +40,7 @@ pub fn is_possible(request: &RequestRef) -> bool {
 }
 
 /// Suspends the request; the rest happens on the runtime. The result is the handler's.
-pub fn begin(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Plan) -> c_int {
+pub fn begin(request: &RequestRef, child: &Arc<Child>, pair: Pair, plan: Plan) -> c_int {
     // What came before on this connection is sent here: later nothing may wait for the client.
     if !connection::flush(request) {
         connection::mark_closed(request);
@@ -50,7 +49,7 @@ pub fn begin(request: &RequestRef, child: &Arc<Child>, worker: Handle, plan: Pla
     let (child, ticket) = (child.clone(), Ticket::new(child.clone()));
     // SAFETY: we return SUSPENDED, and `on_suspend` below is what uses it first.
     let suspended = unsafe { Suspended::new(request) };
-    connection::put_into_slot(request, Waiting { child, worker, ticket, plan, suspended });
+    connection::put_into_slot(request, Waiting { child, pair, ticket, plan, suspended });
     connection::suspend(request);
     ffi::SUSPENDED
 }
@@ -76,26 +75,26 @@ httpd_entry! {
             if !connection::is_suspended(c) {
                 return;
             }
-            let worker = waiting.worker.clone();
-            worker.spawn(run(*waiting));
+            let runtime = waiting.pair.runtime.clone();
+            runtime.spawn(run(*waiting));
         }
     }
 }
 
 /// A suspended request, until its connection goes back to httpd.
 async fn run(waiting: Waiting) {
-    let Waiting { child, worker, ticket, plan, mut suspended } = waiting;
+    let Waiting { child, pair, ticket, plan, mut suspended } = waiting;
     // In a box, with the plan: it is large, and every layer around it would copy it.
     let establish = Box::pin(async move { tunnel::establish(&plan).await });
     let report = child.unless_stopped(guard_future(establish)).await.flatten();
     while suspended.is_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let concluded = conclude(&suspended.request(), report, ticket, &worker);
+    let concluded = conclude(&suspended.request(), report, ticket, &pair);
     match concluded {
         Ok(session) => serve(suspended, session),
         Err((instead, ticket)) => {
-            if let Some(held) = answer(suspended, instead, &child, &worker).await {
+            if let Some(held) = answer(suspended, instead, &child, &pair).await {
                 give_back(held, ticket).await;
             }
         }
@@ -115,12 +114,12 @@ async fn give_back(mut held: Held, ticket: Ticket) {
 /// large as a session that may last for days needs.
 fn serve(suspended: Suspended, mut session: Beginning) {
     let client = take_client(&suspended.request(), &mut session);
-    let Beginning { worker, upstream, terms, ticket, details, .. } = session;
+    let Beginning { pair, upstream, terms, ticket, details, .. } = session;
     let is_tls = !details.plaintext;
     let resting = suspended.rest(is_tls);
     let Some(client) = client else { return end(resting, None, ticket) };
     let session = ticket.session.clone();
-    runtime::relay(&worker, (client, upstream), terms, session, move |summary| {
+    runtime::relay(&pair, (client, upstream), terms, session, move |summary| {
         end(resting, Some(details.ended(summary)), ticket);
     });
 }
@@ -155,13 +154,13 @@ async fn answer(
     suspended: Suspended,
     instead: Instead,
     child: &Arc<Child>,
-    worker: &Handle,
+    pair: &Pair,
 ) -> Option<Held> {
     let (done, answered) = oneshot::channel();
     let work = {
-        let (child, worker) = (child.clone(), worker.clone());
+        let (child, pair) = (child.clone(), pair.clone());
         move || {
-            let _ = done.send(answer_now(suspended, instead, &child, &worker));
+            let _ = done.send(answer_now(suspended, instead, &child, &pair));
         }
     };
     let errand = Errand::send(work);
@@ -192,14 +191,13 @@ fn answer_now(
     suspended: Suspended,
     instead: Instead,
     child: &Child,
-    worker: &Handle,
+    pair: &Pair,
 ) -> (Held, Option<Client>) {
     let client = {
         let request = suspended.request();
         request.close_after();
-        let status = instead.answer(&request, child, worker);
+        let status = instead.answer(&request, child, pair);
         request.finish(status);
-        let _runtime = worker.enter();
         // Without a socket there is nobody left to wait for.
         connection::flush(&request).then(|| connection::take_client(&request).ok()).flatten()
     };

@@ -1,7 +1,7 @@
 //! A bridge to an upstream that is connected already, for somebody in this process who can only
 //! connect to a Unix socket (mod_proxy): one socket for one connection.
 
-use crate::upstream::Io;
+use crate::net::Io;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,8 +2,8 @@
 //! written and nothing else.
 
 use super::{MESSAGE, ScratchBuffer, Traffic};
+use crate::net::Io;
 use crate::upgrade::frame::FrameCursor;
-use crate::upstream::Io;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,7 +17,7 @@ const BYTES_PER_POLL: u64 = 512 * 1024;
 const READS_PER_POLL: usize = 8;
 
 thread_local! {
-    /// One buffer for each runtime thread: a session at rest owns none.
+    /// One buffer for each thread: a session at rest owns none.
     static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(BULK));
 }
 
@@ -226,7 +226,9 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{Seat, Side};
     use std::io;
+    use std::sync::Arc;
     use std::task::Waker;
     use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -281,9 +283,7 @@ mod tests {
     }
 
     impl Io for Ends {
-        fn move_here(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        fn take_seat(&mut self, _: &Arc<Seat>, _: Side) {}
     }
 
     /// How much each read asked for. `has` and `room` are for one call after the other, last first.

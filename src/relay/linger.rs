@@ -1,6 +1,6 @@
 //! The end of a connection that was no tunnel.
 
-use crate::upstream::Io;
+use crate::net::Io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;

@@ -27,10 +27,10 @@ pub use linger::linger;
 pub use pump::{Pause, Relay};
 pub use scratch::ScratchBuffer;
 pub use session::{Order, Session, Sessions};
-pub use threads::Threads;
+pub use threads::{Pair, Threads};
 
+use crate::net::Io;
 use crate::upgrade::close::CloseCode;
-use crate::upstream::Io;
 use std::fmt;
 use std::time::Duration;
 

@@ -5,14 +5,13 @@ use super::close_code::close_code;
 use super::direction::{Direction, Sink, Source};
 use super::session::Standing;
 use super::{End, Order, Outcome, Session, Summary, Terms, threads};
+use crate::net::{Io, LoopHandle, Seat, Side};
 use crate::upgrade::close::{CloseCode, close_frame};
-use crate::upstream::Io;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Both Close frames have passed: the upstream, as the server, ends the connection first
@@ -37,8 +36,8 @@ pub struct Relay(Pump);
 pub enum Pause {
     /// It is over.
     Over(Summary),
-    /// The thread is busy, and this one has room: [`Relay::move_to`] it, and go on there.
-    MoveTo(Handle),
+    /// The thread is busy, and this one has room: let it take a seat there, and go on.
+    MoveTo(LoopHandle),
 }
 
 impl Relay {
@@ -68,21 +67,20 @@ impl Relay {
     /// what went wrong is in the [`Summary`].
     pub async fn run(&mut self) -> Pause {
         let pump = &mut self.0;
-        if let Some(runtime) = poll_fn(|cx| pump.poll(cx)).await {
-            return Pause::MoveTo(runtime);
+        if let Some(other) = poll_fn(|cx| pump.poll(cx)).await {
+            return Pause::MoveTo(other);
         }
         // A time limit may have come before the client was told: without waiting, a last try.
         poll_fn(|cx| Poll::Ready(pump.down.poll_shutdown(cx, &mut *pump.client).is_ready())).await;
         Pause::Over(pump.summary())
     }
 
-    /// Has `runtime` wake the tunnel from now on. From any thread, between two runs.
-    pub fn move_to(&mut self, runtime: &Handle) {
-        let _entered = runtime.enter();
-        // What could not be moved is woken by the runtime of before, which lives until the child ends.
-        let _ = self.0.client.move_here();
-        let _ = self.0.upstream.move_here();
-        (self.0.asked, self.0.registered) = (0, false);
+    /// Has the event loop of `seat` wake the tunnel from now on. From any thread, between two runs.
+    pub fn take_seat(&mut self, seat: &Arc<Seat>) {
+        let pump = &mut self.0;
+        pump.client.take_seat(seat, Side::Client);
+        pump.upstream.take_seat(seat, Side::Upstream);
+        pump.registered = false;
     }
 }
 
@@ -143,9 +141,9 @@ struct Pump {
 
 impl Pump {
     /// Ready when the tunnel is over, or with where it should go on.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Handle>> {
-        if let Some(runtime) = threads::elsewhere(&mut self.asked) {
-            return Poll::Ready(Some(runtime));
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<LoopHandle>> {
+        if let Some(other) = threads::elsewhere(&mut self.asked) {
+            return Poll::Ready(Some(other));
         }
         self.obey_orders(cx);
         loop {

@@ -1,10 +1,11 @@
-//! Which runtime thread a session runs on. Sessions share one thread for as long as it keeps up: one
+//! Which thread a session runs on. Sessions share one thread for as long as it keeps up: one
 //! thread that is awake takes several messages at a time, where two would sleep and wake for each of
 //! them. A thread that is busy most of the time gives some of its active sessions away.
 //!
 //! There is no timer and no table: sessions count their own polls, and a session that is to leave
 //! learns so at its next one. An idle session is never asked.
 
+use crate::net::LoopHandle;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,16 @@ const GIVING: Duration = Duration::from_millis(200);
 /// The clock is read once in so many polls.
 const POLLS: u32 = 64;
 
-/// The runtime threads of one child.
+/// Two threads that belong together: most of the time, at most one of them has something to do.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// Asks, connects and shakes hands.
+    pub runtime: Handle,
+    /// Relays.
+    pub relays: LoopHandle,
+}
+
+/// The pairs of one child.
 #[derive(Debug)]
 pub struct Threads {
     all: Vec<Thread>,
@@ -35,7 +45,7 @@ pub struct Threads {
 
 #[derive(Debug)]
 struct Thread {
-    runtime: Handle,
+    pair: Pair,
     gauge: Mutex<Gauge>,
 }
 
@@ -53,7 +63,7 @@ thread_local! {
     static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
 }
 
-/// What a runtime thread knows about itself.
+/// What a relay thread knows about itself.
 struct Here {
     threads: Arc<Threads>,
     number: usize,
@@ -73,24 +83,24 @@ struct Gift {
 }
 
 impl Threads {
-    /// One single-threaded runtime for each thread; at least one.
-    pub fn new(runtimes: Vec<Handle>) -> Threads {
+    /// At least one.
+    pub fn new(pairs: Vec<Pair>) -> Threads {
         let gauge = || Gauge { taken: Instant::now(), worked: Duration::ZERO, load: 0 };
-        let thread = |runtime| Thread { runtime, gauge: Mutex::new(gauge()) };
-        Threads { all: runtimes.into_iter().map(thread).collect(), turn: AtomicUsize::new(0) }
+        let thread = |pair| Thread { pair, gauge: Mutex::new(gauge()) };
+        Threads { all: pairs.into_iter().map(thread).collect(), turn: AtomicUsize::new(0) }
     }
 
-    /// Tells the calling thread which one it is. To be called on each of them, once.
+    /// Tells the calling thread that it relays for pair `number`. To be called on each of them, once.
     pub fn enter(self: Arc<Threads>, number: usize) {
         let (threads, decided) = (self, Instant::now());
         HERE.set(Some(Here { threads, number, polls: 0, decided, decision: 0, gift: None }));
     }
 
     /// Where the next session begins: on the first thread that is not busy. Any thread may ask.
-    pub fn next(&self) -> Handle {
+    pub fn next(&self) -> Pair {
         let free = self.all.iter().find(|thread| thread.load() < BUSY);
         let turn = || &self.all[self.turn.fetch_add(1, Ordering::Relaxed) % self.all.len()];
-        free.unwrap_or_else(turn).runtime.clone()
+        free.unwrap_or_else(turn).pair.clone()
     }
 
     /// What thread `number` should give away: as much as makes it as busy as the least busy one.
@@ -113,7 +123,8 @@ impl Thread {
         let passed = gauge.taken.elapsed();
         if passed >= WINDOW {
             // The time in which it waited for a core included: it would have had something to do.
-            let worked = self.runtime.metrics().worker_total_busy_duration(0);
+            let Pair { runtime, relays } = &self.pair;
+            let worked = runtime.metrics().worker_total_busy_duration(0) + relays.worked();
             let new = worked.saturating_sub(gauge.worked);
             let new = (100 * new.as_micros() / passed.as_micros()).min(100);
             let weight = (passed.as_millis() / WINDOW.as_millis()).min(WINDOWS);
@@ -124,15 +135,15 @@ impl Thread {
     }
 }
 
-/// Where the session that is being polled should go; mostly nowhere. `asked` is the session's own,
-/// and new with each thread: it keeps it from being asked twice for one decision. `None` outside the
-/// threads of [`Threads`].
-pub(super) fn elsewhere(asked: &mut u32) -> Option<Handle> {
+/// Where the session that is being polled should go; mostly nowhere. `asked` is the session's own and
+/// keeps it from being asked twice for one decision, also while it takes its first turn at its new place,
+/// here. `None` outside the relay threads of [`Threads`].
+pub(super) fn elsewhere(asked: &mut u32) -> Option<LoopHandle> {
     HERE.with_borrow_mut(|here| here.as_mut()?.elsewhere(asked))
 }
 
 impl Here {
-    fn elsewhere(&mut self, asked: &mut u32) -> Option<Handle> {
+    fn elsewhere(&mut self, asked: &mut u32) -> Option<LoopHandle> {
         self.polls += 1;
         if self.polls >= POLLS {
             self.polls = 0;
@@ -155,7 +166,7 @@ impl Here {
             return None;
         }
         gift.due -= 100;
-        Some(self.threads.all[gift.to].runtime.clone())
+        Some(self.threads.all[gift.to].pair.relays.clone())
     }
 
     fn decide(&mut self) {
@@ -169,6 +180,7 @@ impl Here {
 mod tests {
     use super::super::{End, Pause, Relay, Sessions, Terms};
     use super::*;
+    use crate::net::{EventLoop, Socket};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::runtime::{Builder, Runtime};
@@ -177,10 +189,14 @@ mod tests {
         Builder::new_current_thread().enable_all().build().unwrap()
     }
 
-    fn threads(n: usize) -> (Vec<Runtime>, Arc<Threads>) {
-        let runtimes: Vec<_> = (0..n).map(|_| runtime()).collect();
-        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
-        (runtimes, Arc::new(Threads::new(handles)))
+    fn threads(n: usize) -> (Vec<(Runtime, EventLoop)>, Arc<Threads>) {
+        let pairs: Vec<_> = (0..n).map(|_| (runtime(), EventLoop::new().unwrap())).collect();
+        let pair = |(runtime, relays): &(Runtime, EventLoop)| Pair {
+            runtime: runtime.handle().clone(),
+            relays: relays.handle(),
+        };
+        let told = pairs.iter().map(pair).collect();
+        (pairs, Arc::new(Threads::new(told)))
     }
 
     impl Threads {
@@ -191,27 +207,31 @@ mod tests {
         }
     }
 
-    fn is(handle: &Handle, runtime: &Runtime) -> bool {
-        handle.id() == runtime.handle().id()
+    /// Which one it is.
+    fn number(pair: &Pair, pairs: &[(Runtime, EventLoop)]) -> usize {
+        let is = |(runtime, relays): &(Runtime, EventLoop)| {
+            runtime.handle().id() == pair.runtime.id() && relays.handle() == pair.relays
+        };
+        pairs.iter().position(is).unwrap()
     }
 
     #[test]
     fn sessions_begin_on_the_first_thread_that_is_not_busy() {
-        let (runtimes, threads) = threads(3);
-        assert!(is(&threads.next(), &runtimes[0]));
+        let (pairs, threads) = threads(3);
+        let next = || number(&threads.next(), &pairs);
+        assert_eq!(next(), 0);
         threads.measured(0, 59);
-        assert!(is(&threads.next(), &runtimes[0]));
+        assert_eq!(next(), 0);
         threads.measured(0, 60);
-        assert!(is(&threads.next(), &runtimes[1]));
+        assert_eq!(next(), 1);
         threads.measured(1, 100);
         threads.measured(2, 100);
-        let turns: Vec<_> = (0..3).map(|_| threads.next().id()).collect();
-        assert_eq!(turns, runtimes.iter().map(|r| r.handle().id()).collect::<Vec<_>>());
+        assert_eq!([next(), next(), next()], [0, 1, 2]);
     }
 
     #[test]
     fn only_a_much_less_busy_thread_gets_sessions_and_only_the_difference() {
-        let (_runtimes, threads) = threads(3);
+        let (_pairs, threads) = threads(3);
         threads.measured(1, 40);
         threads.measured(2, 35);
         let gifts = [59, 60, 65, 100].map(|load| {
@@ -227,33 +247,44 @@ mod tests {
 
     #[test]
     fn a_thread_is_measured_whatever_it_works_on() {
-        let (runtimes, threads) = threads(2);
+        let (mut pairs, threads) = threads(3);
         assert_eq!(threads.all[0].load(), 0);
         let spin = async { std::thread::sleep(8 * WINDOW) };
-        runtimes[0].block_on(runtimes[0].spawn(spin)).unwrap();
-        runtimes[0].block_on(tokio::task::yield_now());
+        pairs[0].0.block_on(pairs[0].0.spawn(spin)).unwrap();
+        pairs[0].0.block_on(tokio::task::yield_now());
         assert!(threads.all[0].load() >= 40, "{}", threads.all[0].load());
+        let relays = pairs.remove(1).1;
         assert_eq!(threads.all[1].load(), 0);
+        let handle = relays.handle();
+        handle.clone().spawn(|_| async move {
+            tokio::task::yield_now().await;
+            std::thread::sleep(8 * WINDOW);
+            handle.stop();
+        });
+        relays.run();
+        assert!(threads.all[1].load() >= 40, "{}", threads.all[1].load());
+        assert_eq!(threads.all[2].load(), 0);
     }
 
     #[test]
     fn every_other_session_goes_and_none_is_asked_twice() {
-        let (runtimes, threads) = threads(2);
+        let (pairs, threads) = threads(2);
         threads.enter(0);
         give(50);
         let mut asked = [0; 4];
-        let goes =
-            asked.each_mut().map(|asked| elsewhere(asked).is_some_and(|to| is(&to, &runtimes[1])));
+        let second = pairs[1].1.handle();
+        let goes = asked.each_mut().map(|asked| elsewhere(asked).is_some_and(|to| to == second));
         assert_eq!(goes, [false, true, false, true]);
         assert!(asked.each_mut().iter_mut().all(|asked| elsewhere(asked).is_none()));
-        HERE.with_borrow_mut(|here| here.as_mut().unwrap().decided -= GIVING);
+        HERE.with_borrow_mut(|here| here.as_mut().unwrap().decided = Instant::now() - GIVING);
         assert!((0..4).all(|_| elsewhere(&mut 0).is_none()), "the decision is too old");
     }
 
     fn give(share: u32) {
         HERE.with_borrow_mut(|here| {
             let here = here.as_mut().unwrap();
-            (here.decided, here.decision) = (Instant::now(), 7);
+            // However slow the machine is, it holds.
+            (here.decided, here.decision) = (Instant::now() + Duration::from_secs(60), 7);
             here.gift = Some(Gift { to: 1, share, due: 0 });
         });
     }
@@ -268,30 +299,46 @@ mod tests {
     /// The bytes of a session pass as before on a thread that has never seen its sockets.
     #[test]
     fn a_session_that_moves_loses_nothing() {
-        let (mut runtimes, threads) = threads(2);
-        let (second, first) = (runtimes.pop().unwrap(), runtimes.pop().unwrap());
+        let (mut pairs, threads) = threads(2);
+        let (second, first) = (pairs.pop().unwrap().1, pairs.pop().unwrap().1);
+        let (to, from) = (second.handle(), first.handle());
         let outside = runtime();
         let ((mut client, client_end), (mut upstream, upstream_end)) =
             outside.block_on(async { (pair().await, pair().await) });
-        let mut relay = first.block_on(async {
-            let end = |io: TcpStream| {
-                let io = Box::new(TcpStream::from_std(io.into_std().unwrap()).unwrap());
-                End { io, early: Vec::new(), half_close: true }
-            };
-            let terms = Terms { drain: Duration::from_secs(30), expires: None };
-            let session = Sessions::default().enter();
-            Relay::new(end(client_end), end(upstream_end), terms, session)
+        let _entered = outside.enter();
+        let end = |io: TcpStream| End {
+            io: Box::new(Socket::from(io)),
+            early: Vec::new(),
+            half_close: true,
+        };
+        let terms = Terms { drain: Duration::from_secs(30), expires: None };
+        let session = Sessions::default().enter();
+        let mut relay = Relay::new(end(client_end), end(upstream_end), terms, session);
+        let (moved, over) = std::sync::mpsc::channel();
+        let there = to.clone();
+        from.clone().spawn(|seat| {
+            relay.take_seat(seat);
+            async move {
+                let Pause::MoveTo(other) = relay.run().await else { panic!("it should move") };
+                assert!(other == there);
+                other.spawn(|seat| {
+                    relay.take_seat(seat);
+                    async move { moved.send(matches!(relay.run().await, Pause::Over(_))).unwrap() }
+                });
+                from.stop();
+            }
         });
         outside.block_on(client.write_all(b"\x82\x04abcd")).unwrap();
+        // It moves at its first event here, which the other loop has to see as well.
         threads.enter(0);
         give(100);
-        let Pause::MoveTo(to) = first.block_on(relay.run()) else { panic!("it should move") };
-        assert!(is(&to, &second));
-        relay.move_to(&to);
+        first.run();
         HERE.set(None);
-        drop(first);
-        let told = second.spawn(async move { matches!(relay.run().await, Pause::Over(_)) });
-        let driving = std::thread::spawn(move || second.block_on(told).unwrap());
+        let time = outside.handle().clone();
+        let second = std::thread::spawn(move || {
+            let _entered = time.enter();
+            second.run();
+        });
         outside.block_on(async {
             let mut got = [0; 6];
             upstream.read_exact(&mut got).await.unwrap();
@@ -302,6 +349,8 @@ mod tests {
             assert_eq!(&got, b"\x82\x02ok\x88\x00");
             drop((client, upstream));
         });
-        assert!(driving.join().unwrap());
+        assert!(over.recv().unwrap());
+        to.stop();
+        second.join().unwrap();
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::Io;
 use super::hop_by_hop::items;
 use super::response_head::ResponseHead;
+use crate::net::Io;
 
 const PIECE: usize = 16 * 1024;
 /// A chunk-size line with its extensions, or all trailers.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::{Address, Io, UpstreamError};
+use super::{Address, UpstreamError};
+use crate::net::{Io, Socket};
 
 /// Says which addresses may be connected to (`WsRouteAllow`). It is asked after DNS, for every
 /// address, so that a name cannot smuggle one in. A closure `Fn(&str, SocketAddr) -> bool` serves;
@@ -147,7 +149,7 @@ async fn one(
     match result {
         Ok(socket) => {
             tune(&socket);
-            Ok(Connected { io: Box::new(socket), peer })
+            Ok(Connected { io: Box::new(Socket::from(socket)), peer })
         }
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
             Err(UpstreamError::Refused { peer })
@@ -165,10 +167,11 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// Small messages leave at once, and a peer that vanished is noticed after two minutes. For the
 /// sockets of both sides.
-pub fn tune(socket: &TcpStream) {
+pub fn tune(socket: &impl AsFd) {
     // A socket that refuses an option still carries bytes.
-    let _ = socket.set_nodelay(true);
-    let _ = SockRef::from(socket).set_tcp_keepalive(&KEEPALIVE);
+    let socket = SockRef::from(socket);
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&KEEPALIVE);
 }
 
 async fn unix(path: &Path, permit: &dyn Permit) -> Result<Connected, UpstreamError> {
@@ -177,7 +180,7 @@ async fn unix(path: &Path, permit: &dyn Permit) -> Result<Connected, UpstreamErr
         return Err(UpstreamError::NotAllowed { peer });
     }
     match UnixStream::connect(path).await {
-        Ok(socket) => Ok(Connected { io: Box::new(socket), peer }),
+        Ok(socket) => Ok(Connected { io: Box::new(Socket::from(socket)), peer }),
         // A socket that is not there yet is what a refused port is to TCP.
         Err(e)
             if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) =>

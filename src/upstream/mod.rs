@@ -13,6 +13,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
+use crate::net::Io;
 use crate::upgrade::Request;
 
 pub mod body;
@@ -21,7 +22,6 @@ pub mod error;
 pub mod header_lines;
 pub mod header_name;
 pub mod hop_by_hop;
-mod io;
 pub mod policy;
 pub mod request_head;
 pub mod response_head;
@@ -38,7 +38,6 @@ pub mod verifier;
 pub use body::Body;
 pub use connect::{Connected, Permit};
 pub use error::UpstreamError;
-pub use io::Io;
 pub use policy::UpstreamPolicy;
 pub use target::{Address, Target};
 

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Address, Io, Target};
+use super::{Address, Target};
+use crate::net::Io;
 use crate::upgrade::Request;
 
 /// A 101 to [`request`].

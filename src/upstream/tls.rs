@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use tokio_rustls::TlsConnector;
 
 use super::verifier::{self, AnyCertificate, KnownCertificate};
-use super::{Connected, Io, UpstreamError};
+use super::{Connected, UpstreamError};
+use crate::net::Io;
 
 /// The certificates of a `ca=` file.
 #[derive(Debug)]

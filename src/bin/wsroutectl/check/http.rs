@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+pub use mod_wsroute::net::Io;
 use mod_wsroute::upstream::Body;
-pub use mod_wsroute::upstream::Io;
 use mod_wsroute::upstream::body::Framing;
 use mod_wsroute::upstream::response_head::{self, ResponseHead};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

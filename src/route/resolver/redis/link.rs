@@ -9,10 +9,11 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use super::RedisConfig;
+use crate::net::Io;
 use crate::route::resolver::cause::one_line;
 use crate::route::resolver::dial::{dial, reason};
 use crate::route::resolver::per_runtime::PerRuntime;
-use crate::upstream::{Address, Connected, Io, policy, tls};
+use crate::upstream::{Address, Connected, policy, tls};
 
 /// The links of a resolver.
 #[derive(Default)]
