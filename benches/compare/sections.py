@@ -87,6 +87,24 @@ def options(rows, runs):
     return "\n\n".join(["### Options", words, table(["option", *(row.scenario for row in rows)], lines), *remarks(runs)])
 
 
+def floor(rows, runs):
+    """What the least that a relay can do costs."""
+    if not rows:
+        return None
+    peers = list(rows[0].figures)
+    against = [peer for peer in peers if peer != "floor"]
+    lines = [[row.scenario, row.unit, *(figure(row, peer) for peer in peers), *(over_floor(row, peer) for peer in against)] for row in rows]
+    words = ("`floor` is a relay that knows no HTTP, no frames and no limits, and does nothing but epoll, read and write (`benches/compare/floor/relay.c`). "
+             "What it costs is the kernel's share; no proxy can be below it without fewer calls for each message.")
+    head = ["scenario", "unit", *peers, *(f"{peer} / floor" for peer in against)]
+    return "\n\n".join(["### The floor", words, table(head, lines), *remarks(runs)])
+
+
+def over_floor(row, peer):
+    value, floor_is = row.of(peer), row.of("floor")
+    return number(value / floor_is if value is not None and floor_is else None)
+
+
 def over_ours(row, peer):
     value, ours = row.of(peer), row.of("ours")
     return number(value / ours if value is not None and ours else None)
