@@ -8,15 +8,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 fn running() -> (LoopHandle, JoinHandle<()>) {
     let event_loop = EventLoop::new().unwrap();
     (event_loop.handle(), thread::spawn(|| event_loop.run()))
 }
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_io().build().unwrap()
+/// With a loop that runs, where tokio is entered. The loop must end when it is told to.
+fn with_loop(test: impl FnOnce(&LoopHandle)) {
+    let (event_loop, thread) = running();
+    let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+    let _entered = runtime.enter();
+    test(&event_loop);
+    event_loop.stop();
+    thread.join().unwrap();
 }
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -57,81 +63,72 @@ fn pattern(len: usize, salt: usize) -> Vec<u8> {
 /// Much more than the sockets hold, both ways, and what each side said before it ended.
 #[test]
 fn every_byte_arrives_though_the_other_side_is_slow() {
-    let (event_loop, thread) = running();
-    let runtime = runtime();
-    let _entered = runtime.enter();
-    let (mut client, mut upstream, near, far) = streams();
-    let over = copy(&event_loop, near, far);
-    let (up, down) = (pattern(20 << 20, 1), pattern(20 << 20, 2));
-    thread::scope(|scope| {
-        let mut talker = client.try_clone().unwrap();
-        let (up, down) = (&up, &down);
-        scope.spawn(move || {
-            talker.write_all(up).unwrap();
-            talker.shutdown(Shutdown::Write).unwrap();
-        });
-        let mut talker = upstream.try_clone().unwrap();
-        scope.spawn(move || {
-            talker.write_all(down).unwrap();
-            talker.shutdown(Shutdown::Write).unwrap();
-        });
-        let reader = scope.spawn(move || {
+    with_loop(|event_loop| {
+        let (mut client, mut upstream, near, far) = streams();
+        let over = copy(event_loop, near, far);
+        let (up, down) = (pattern(20 << 20, 1), pattern(20 << 20, 2));
+        thread::scope(|scope| {
+            let mut talker = client.try_clone().unwrap();
+            let (up, down) = (&up, &down);
+            scope.spawn(move || {
+                talker.write_all(up).unwrap();
+                talker.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut talker = upstream.try_clone().unwrap();
+            scope.spawn(move || {
+                talker.write_all(down).unwrap();
+                talker.shutdown(Shutdown::Write).unwrap();
+            });
+            let reader = scope.spawn(move || {
+                let mut got = Vec::new();
+                // All buffers are full by then.
+                thread::sleep(Duration::from_millis(100));
+                client.read_to_end(&mut got).unwrap();
+                got
+            });
             let mut got = Vec::new();
-            // All buffers are full by then.
-            thread::sleep(Duration::from_millis(100));
-            client.read_to_end(&mut got).unwrap();
-            got
+            upstream.read_to_end(&mut got).unwrap();
+            assert!(&got == up);
+            assert!(&reader.join().unwrap() == down);
         });
-        let mut got = Vec::new();
-        upstream.read_to_end(&mut got).unwrap();
-        assert!(&got == up);
-        assert!(&reader.join().unwrap() == down);
+        assert_eq!(over.recv().unwrap(), (20 << 20, 20 << 20));
     });
-    assert_eq!(over.recv().unwrap(), (20 << 20, 20 << 20));
-    event_loop.stop();
-    thread.join().unwrap();
 }
 
 #[test]
 fn a_first_turn_may_say_more_than_the_socket_takes() {
-    let (event_loop, thread) = running();
-    let runtime = runtime();
-    let _entered = runtime.enter();
-    let (mut client, _upstream, mut near, _far) = streams();
-    let said = pattern(20 << 20, 3);
-    let to_say = said.clone();
-    event_loop.spawn(|seat| {
-        near.take_seat(seat, Side::Client);
-        async move { near.write_all(&to_say).await.unwrap() }
+    with_loop(|event_loop| {
+        let (mut client, _upstream, mut near, _far) = streams();
+        let said = pattern(20 << 20, 3);
+        let to_say = said.clone();
+        event_loop.spawn(|seat| {
+            near.take_seat(seat, Side::Client);
+            async move { near.write_all(&to_say).await.unwrap() }
+        });
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        assert!(got == said);
     });
-    let mut got = Vec::new();
-    client.read_to_end(&mut got).unwrap();
-    assert!(got == said);
-    event_loop.stop();
-    thread.join().unwrap();
 }
 
 #[test]
 fn what_came_before_the_seat_and_the_end_right_behind_it_are_seen() {
-    let (event_loop, thread) = running();
-    let runtime = runtime();
-    let _entered = runtime.enter();
-    for _ in 0..200 {
-        let (mut client, mut upstream, near, far) = streams();
-        client.write_all(b"early").unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        let over = copy(&event_loop, near, far);
-        let mut got = String::new();
-        upstream.read_to_string(&mut got).unwrap();
-        assert_eq!(got, "early");
-        drop(upstream);
-        assert_eq!(over.recv().unwrap(), (5, 0));
-        assert_eq!(client.read(&mut [0]).unwrap(), 0);
-    }
-    let seats = event_loop.lock().seats;
-    assert!(seats <= 2, "{seats} seats for one session at a time");
-    event_loop.stop();
-    thread.join().unwrap();
+    with_loop(|event_loop| {
+        for _ in 0..200 {
+            let (mut client, mut upstream, near, far) = streams();
+            client.write_all(b"early").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let over = copy(event_loop, near, far);
+            let mut got = String::new();
+            upstream.read_to_string(&mut got).unwrap();
+            assert_eq!(got, "early");
+            drop(upstream);
+            assert_eq!(over.recv().unwrap(), (5, 0));
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+        let seats = event_loop.lock().seats;
+        assert!(seats <= 2, "{seats} seats for one session at a time");
+    });
 }
 
 type ToWake = (Arc<AtomicBool>, Waker);
@@ -155,36 +152,35 @@ async fn woken_from_elsewhere(wakers: &mpsc::Sender<ToWake>) {
 
 #[test]
 fn no_wake_is_lost_whoever_wakes_and_however_early() {
-    let (event_loop, thread) = running();
-    let (wakers, to_wake) = mpsc::channel::<ToWake>();
-    let waking = thread::spawn(move || {
-        for (said, waker) in to_wake {
-            said.store(true, Ordering::Relaxed);
-            waker.wake();
-        }
-    });
-    let done = Arc::new(AtomicUsize::new(0));
-    for _ in 0..2000 {
-        let (wakers, done) = (wakers.clone(), done.clone());
-        event_loop.spawn(|_| async move {
-            // The first turn is taken before it has arrived.
-            for _ in 0..3 {
-                woken_from_elsewhere(&wakers).await;
-                // And by itself, inside a turn.
-                yield_now().await;
+    with_loop(|event_loop| {
+        let (wakers, to_wake) = mpsc::channel::<ToWake>();
+        let waking = thread::spawn(move || {
+            for (said, waker) in to_wake {
+                said.store(true, Ordering::Relaxed);
+                waker.wake();
             }
-            done.fetch_add(1, Ordering::Relaxed);
         });
-    }
-    drop(wakers);
-    let until = Instant::now() + Duration::from_secs(30);
-    while done.load(Ordering::Relaxed) < 2000 {
-        assert!(Instant::now() < until, "{done:?} of 2000");
-        thread::sleep(Duration::from_millis(1));
-    }
-    waking.join().unwrap();
-    event_loop.stop();
-    thread.join().unwrap();
+        let done = Arc::new(AtomicUsize::new(0));
+        for _ in 0..2000 {
+            let (wakers, done) = (wakers.clone(), done.clone());
+            event_loop.spawn(|_| async move {
+                // The first turn is taken before it has arrived.
+                for _ in 0..3 {
+                    woken_from_elsewhere(&wakers).await;
+                    // And by itself, inside a turn.
+                    yield_now().await;
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        drop(wakers);
+        let until = Instant::now() + Duration::from_secs(30);
+        while done.load(Ordering::Relaxed) < 2000 {
+            assert!(Instant::now() < until, "{done:?} of 2000");
+            thread::sleep(Duration::from_millis(1));
+        }
+        waking.join().unwrap();
+    });
 }
 
 async fn yield_now() {
@@ -228,85 +224,77 @@ fn a_loop_that_stops_drops_its_tasks_and_those_that_come_later() {
 
 #[test]
 fn a_socket_that_cannot_be_watched_is_an_error_and_no_endless_wait() {
-    let (event_loop, thread) = running();
-    let runtime = runtime();
-    let _entered = runtime.enter();
-    let (_client, _upstream, mut near, far) = streams();
-    // A plain file is nothing that epoll can watch.
-    drop(far);
-    let file = tempfile::tempfile().unwrap();
-    let (done, over) = mpsc::channel();
-    event_loop.spawn(|seat| {
-        near.take_seat(seat, Side::Client);
-        seat.take(Side::Upstream, std::os::fd::AsRawFd::as_raw_fd(&file));
-        async move {
-            let _ = done.send(near.read_u8().await.map_err(|e| e.to_string()));
-            drop(file);
-        }
+    with_loop(|event_loop| {
+        let (_client, _upstream, mut near, far) = streams();
+        // A plain file is nothing that epoll can watch.
+        drop(far);
+        let file = tempfile::tempfile().unwrap();
+        let (done, over) = mpsc::channel();
+        event_loop.spawn(|seat| {
+            near.take_seat(seat, Side::Client);
+            seat.take(Side::Upstream, std::os::fd::AsRawFd::as_raw_fd(&file));
+            async move {
+                let _ = done.send(near.read_u8().await.map_err(|e| e.to_string()));
+                drop(file);
+            }
+        });
+        let error = over.recv_timeout(Duration::from_secs(10)).unwrap().unwrap_err();
+        assert_eq!(error, "the socket cannot be watched");
     });
-    let error = over.recv_timeout(Duration::from_secs(10)).unwrap().unwrap_err();
-    assert_eq!(error, "the socket cannot be watched");
-    event_loop.stop();
-    thread.join().unwrap();
 }
 
 /// As tokio does it: what a peer that is gone would have been told is no error.
 #[test]
 fn the_end_of_a_connection_that_was_reset_can_be_said() {
-    let (event_loop, thread) = running();
-    let runtime = runtime();
-    let _entered = runtime.enter();
-    let (client, _upstream, mut near, _far) = streams();
-    let (done, over) = mpsc::channel();
-    event_loop.spawn(|seat| {
-        near.take_seat(seat, Side::Client);
-        async move {
-            let read = near.read_u8().await.map_err(|e| e.kind());
-            let _ = done.send((read, near.shutdown().await.is_ok()));
-        }
+    with_loop(|event_loop| {
+        let (client, _upstream, mut near, _far) = streams();
+        let (done, over) = mpsc::channel();
+        event_loop.spawn(|seat| {
+            near.take_seat(seat, Side::Client);
+            async move {
+                let read = near.read_u8().await.map_err(|e| e.kind());
+                let _ = done.send((read, near.shutdown().await.is_ok()));
+            }
+        });
+        let client = socket2::Socket::from(client);
+        client.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let (read, shut_down) = over.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(read, Err(io::ErrorKind::ConnectionReset));
+        assert!(shut_down);
     });
-    let client = socket2::Socket::from(client);
-    client.set_linger(Some(Duration::ZERO)).unwrap();
-    drop(client);
-    let (read, shut_down) = over.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert_eq!(read, Err(io::ErrorKind::ConnectionReset));
-    assert!(shut_down);
-    event_loop.stop();
-    thread.join().unwrap();
 }
 
 #[test]
 fn a_task_that_panics_ends_alone() {
-    let (event_loop, thread) = running();
-    event_loop.spawn(|_| async {
-        yield_now().await;
-        panic!("this is the test's");
+    with_loop(|event_loop| {
+        event_loop.spawn(|_| async {
+            yield_now().await;
+            panic!("this is the test's");
+        });
+        let (done, over) = mpsc::channel();
+        event_loop.spawn(|_| async move {
+            yield_now().await;
+            done.send(()).unwrap();
+        });
+        over.recv().unwrap();
     });
-    let (done, over) = mpsc::channel();
-    event_loop.spawn(|_| async move {
-        yield_now().await;
-        done.send(()).unwrap();
-    });
-    over.recv().unwrap();
-    event_loop.stop();
-    thread.join().unwrap();
 }
 
 #[test]
 fn time_with_work_is_counted_and_waiting_is_not() {
-    let (event_loop, thread) = running();
-    thread::sleep(Duration::from_millis(50));
-    assert!(event_loop.worked() < Duration::from_millis(40));
-    let (done, over) = mpsc::channel();
-    event_loop.spawn(|_| async move {
-        yield_now().await;
-        thread::sleep(Duration::from_millis(60));
-        yield_now().await;
-        done.send(()).unwrap();
+    with_loop(|event_loop| {
+        thread::sleep(Duration::from_millis(50));
+        assert!(event_loop.worked() < Duration::from_millis(40));
+        let (done, over) = mpsc::channel();
+        event_loop.spawn(|_| async move {
+            yield_now().await;
+            thread::sleep(Duration::from_millis(60));
+            yield_now().await;
+            done.send(()).unwrap();
+        });
+        over.recv().unwrap();
+        let worked = event_loop.worked();
+        assert!(worked >= Duration::from_millis(60), "{worked:?}");
     });
-    over.recv().unwrap();
-    let worked = event_loop.worked();
-    assert!(worked >= Duration::from_millis(60), "{worked:?}");
-    event_loop.stop();
-    thread.join().unwrap();
 }

@@ -93,7 +93,7 @@ impl Seat {
 
     /// Whose event it is: a seat's number, and which of its sockets.
     pub(super) fn of(token: Token) -> (usize, Side) {
-        let side = if token.0 % 2 == 0 { Side::Client } else { Side::Upstream };
+        let side = if token.0.is_multiple_of(2) { Side::Client } else { Side::Upstream };
         (token.0 / 2, side)
     }
 
