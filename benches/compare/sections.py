@@ -82,7 +82,7 @@ def options(rows, runs):
     if not rows:
         return None
     peers = list(dict.fromkeys(peer for row in rows for peer in row.figures if peer != "ours"))
-    lines = [[peer.removeprefix("ours-"), *(over_ours(row, peer) for row in rows)] for peer in peers]
+    lines = [[peer.removeprefix("ours-"), *(over("ours", row, peer) for row in rows)] for peer in peers]
     words = "Cost over that without the option (`benches/compare/options.d`). `nothing` adds nothing: it tells how far two figures differ by chance."
     return "\n\n".join(["### Options", words, table(["option", *(row.scenario for row in rows)], lines), *remarks(runs)])
 
@@ -93,21 +93,16 @@ def floor(rows, runs):
         return None
     peers = list(rows[0].figures)
     against = [peer for peer in peers if peer != "floor"]
-    lines = [[row.scenario, row.unit, *(figure(row, peer) for peer in peers), *(over_floor(row, peer) for peer in against)] for row in rows]
+    lines = [[row.scenario, row.unit, *(figure(row, peer) for peer in peers), *(over("floor", row, peer) for peer in against)] for row in rows]
     words = ("`floor` is a relay that knows no HTTP, no frames and no limits, and does nothing but epoll, read and write (`benches/compare/floor/relay.c`). "
              "What it costs is the kernel's share; no proxy can be below it without fewer calls for each message.")
     head = ["scenario", "unit", *peers, *(f"{peer} / floor" for peer in against)]
     return "\n\n".join(["### The floor", words, table(head, lines), *remarks(runs)])
 
 
-def over_floor(row, peer):
-    value, floor_is = row.of(peer), row.of("floor")
-    return number(value / floor_is if value is not None and floor_is else None)
-
-
-def over_ours(row, peer):
-    value, ours = row.of(peer), row.of("ours")
-    return number(value / ours if value is not None and ours else None)
+def over(base, row, peer):
+    value, under = row.of(peer), row.of(base)
+    return number(value / under if value is not None and under else None)
 
 
 def curve(points):

@@ -32,8 +32,7 @@ pub struct Client {
 /// descriptor is ours (a duplicate; httpd's own is closed at once, so that nothing httpd does to
 /// it, a forced close at stop for one, can meet a descriptor that was given out again).
 ///
-/// Must run on the thread that owns the request, after the 101
-/// was sent and flushed.
+/// Must run on the thread that owns the request, after the 101 was sent and flushed.
 pub fn take_client(request: &RequestRef) -> io::Result<Client> {
     let c = request.connection();
     // SAFETY: the connection is live and this thread owns it. Filters are unlinked and buckets

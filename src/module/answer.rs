@@ -8,12 +8,12 @@ use crate::httpd::connection;
 use crate::httpd::log::{self, Level, Level::Info};
 use crate::httpd::mpm;
 use crate::httpd::request::RequestRef;
-use crate::relay::Pair;
 use crate::tunnel::Denied;
 use crate::upgrade::Malformed;
 use crate::upstream::Answered;
 use crate::upstream::target::Target;
 use std::ffi::c_int;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// Pieces of a passed-on body between the runtime and httpd's thread.
@@ -31,7 +31,7 @@ pub enum Instead {
 
 impl Instead {
     /// Answers. Blocks as long as the client and the upstream take for it.
-    pub fn answer(self, request: &RequestRef, child: &Child, pair: &Pair) -> c_int {
+    pub fn answer(self, request: &RequestRef, child: &Child, runtime: &Handle) -> c_int {
         match self {
             Instead::Denied(denied) => refuse(request, &denied),
             Instead::Answered(answered, target) => {
@@ -43,7 +43,7 @@ impl Instead {
                         "upstream-declined: {target} answered {status} instead of switching to WebSocket"
                     ),
                 );
-                pass_on(request, *answered, child, pair)
+                pass_on(request, *answered, child, runtime)
             }
             Instead::Unavailable => unavailable(request),
         }
@@ -96,7 +96,7 @@ pub fn refuse(request: &RequestRef, denied: &Denied) -> c_int {
 }
 
 /// The upstream's own answer, as it is.
-fn pass_on(request: &RequestRef, answered: Answered, child: &Child, pair: &Pair) -> c_int {
+fn pass_on(request: &RequestRef, answered: Answered, child: &Child, runtime: &Handle) -> c_int {
     request.clear_headers_out();
     let line = format!("{} {}", answered.status, answered.reason);
     request.set_status(answered.status, Some(line.trim_end()));
@@ -105,7 +105,7 @@ fn pass_on(request: &RequestRef, answered: Answered, child: &Child, pair: &Pair)
     }
     let (send, mut pieces) = mpsc::channel(PIECES);
     let mut body = answered.body;
-    pair.runtime.spawn(child.unless_stopped(async move {
+    runtime.spawn(child.unless_stopped(async move {
         loop {
             let piece = body.next().await.transpose();
             let last = !matches!(piece, Some(Ok(_)));

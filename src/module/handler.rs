@@ -10,13 +10,13 @@ use crate::httpd::connection;
 use crate::httpd::expression::ExpressionsOf;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
-use crate::relay::Pair;
 use crate::route::{self, Candidate, Expressions, Refusal, Route, remember};
 use crate::tunnel::Plan;
 use crate::upgrade::{Detection, Request, detect};
 use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::SystemTime;
+use tokio::runtime::Handle;
 
 httpd_entry! {
     /// Every request comes by here; all but WebSocket upgrades in a scope with `WsRoute` go on.
@@ -98,11 +98,13 @@ fn upgrade(
     assert!(!request.has_header(c"X-WsRoute-Panic"), "asked for by X-WsRoute-Panic");
     let pair = child.pair();
     let origin = config.scope.origin.clone().unwrap_or_default();
-    let plan =
-        match origin.check(&head).and_then(|()| plan(request, config, route, head, child, &pair)) {
-            Ok(plan) => plan,
-            Err(refusal) => return refuse(request, &refusal.into()),
-        };
+    let plan = match origin
+        .check(&head)
+        .and_then(|()| plan(request, config, route, head, child, &pair.runtime))
+    {
+        Ok(plan) => plan,
+        Err(refusal) => return refuse(request, &refusal.into()),
+    };
     match suspended::is_possible(request) {
         true => suspended::begin(request, child, pair, plan),
         false => parked::serve(request, child, pair, plan),
@@ -116,7 +118,7 @@ pub fn plan(
     route: &Arc<Route>,
     mut head: Request,
     child: &Child,
-    pair: &Pair,
+    runtime: &Handle,
 ) -> Result<Plan, Refusal> {
     let mut steps = Vec::new();
     let candidates = candidates(request, config, &head, &mut steps);
@@ -129,7 +131,7 @@ pub fn plan(
         remembered = child.remember.add_to(&mut candidates, &head, SystemTime::now());
         head.headers = remember::stripped(head.headers);
     }
-    Ok(Plan { remembered, ..plan_for(request, config, route, head, candidates, pair) })
+    Ok(Plan { remembered, ..plan_for(request, config, route, head, candidates, runtime) })
 }
 
 /// The plan for keys that are known.
@@ -139,7 +141,7 @@ pub fn plan_for(
     route: &Arc<Route>,
     head: Request,
     candidates: Vec<Candidate>,
-    pair: &Pair,
+    runtime: &Handle,
 ) -> Plan {
     let expressions = ExpressionsOf { request, compiled: config.expressions() };
     let scope = &config.scope;
@@ -155,7 +157,7 @@ pub fn plan_for(
         candidates,
         remembered: None,
         resolvers: {
-            let _runtime = pair.runtime.enter();
+            let _runtime = runtime.enter();
             config::of_server(request).resolvers_of(route)
         },
         owner,

@@ -29,7 +29,7 @@ pub fn serve(request: &RequestRef, child: &Arc<Child>, pair: Pair, plan: Plan) -
         Ok(session) => run(request, session, signals),
         Err((instead, ticket)) => {
             drop((ticket, signals));
-            instead.answer(request, child, &pair)
+            instead.answer(request, child, &pair.runtime)
         }
     }
 }
@@ -142,11 +142,8 @@ fn carry_stream(request: &RequestRef, session: Beginning) -> io::Result<c_int> {
     let Beginning { pair, upstream, terms, ticket, details, .. } = session;
     let (ours, theirs) = UnixStream::pair()?;
     theirs.set_nonblocking(true)?;
-    let client = {
-        let _runtime = pair.runtime.enter();
-        let io = Box::new(Socket::from(tokio::net::UnixStream::from_std(theirs)?));
-        End { io, early: Vec::new(), half_close: true }
-    };
+    let io = Box::new(Socket::from(theirs));
+    let client = End { io, early: Vec::new(), half_close: true };
     let (done, over) = oneshot::channel();
     let session = ticket.session.clone();
     runtime::relay(&pair, (client, upstream), terms, session, move |summary| {

@@ -12,7 +12,6 @@ use crate::ffi;
 use crate::httpd::log::{self, Level};
 use crate::httpd::request::RequestRef;
 use crate::relay::Bridge;
-use crate::relay::Pair;
 use crate::route::{Decision, Route};
 use crate::tunnel::{self, Plan, Report};
 use crate::upstream::Reached;
@@ -21,6 +20,7 @@ use std::ffi::c_int;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
+use tokio::runtime::Handle;
 
 /// What of a scope is needed, if it wants its plain HTTP routed in this way and this request is
 /// some.
@@ -46,7 +46,7 @@ pub fn is_for_a_container(request: &RequestRef) -> bool {
 struct Routed<'r> {
     config: &'r DirConfig,
     child: Arc<Child>,
-    pair: Pair,
+    runtime: Handle,
     plan: Plan,
 }
 
@@ -55,9 +55,9 @@ impl<'r> Routed<'r> {
     fn new(request: &RequestRef<'r>, mode: HttpMode) -> Result<Routed<'r>, c_int> {
         let (config, route) = wanted(request, mode).ok_or(ffi::DECLINED)?;
         let child = runtime::child().ok_or_else(|| unavailable(request))?;
-        let pair = child.pair();
+        let runtime = child.pair().runtime;
         let head = request.snapshot(config.scope.location.as_deref());
-        let plan = handler::plan(request, config, route, head, &child, &pair)
+        let plan = handler::plan(request, config, route, head, &child, &runtime)
             .map_err(|refusal| refuse(request, &refusal.into()))?;
         // A literal URL takes all there is; else there must be a key.
         if !is_literal(&plan.route) && plan.candidates.is_empty() {
@@ -65,22 +65,22 @@ impl<'r> Routed<'r> {
             log::request(Level::Debug, request, text);
             return Err(ffi::DECLINED);
         }
-        Ok(Routed { config, child, pair, plan })
+        Ok(Routed { config, child, runtime, plan })
     }
 }
 
 /// For the handler hook: prepares the request for mod_proxy, whose handler comes next, or answers.
 pub fn serve(request: &RequestRef) -> c_int {
-    let Routed { config, child, pair, plan } = match Routed::new(request, HttpMode::On) {
+    let Routed { config, child, runtime, plan } = match Routed::new(request, HttpMode::On) {
         Ok(routed) => routed,
         Err(result) => return result,
     };
-    let reached = child.wait_for(&pair.runtime, async move { (tunnel::reach(&plan).await, plan) });
+    let reached = child.wait_for(&runtime, async move { (tunnel::reach(&plan).await, plan) });
     let Some((report, plan)) = reached else { return unavailable(request) };
     let Report { result, decision, .. } = log_report(request, report);
     match (result, decision) {
         (Ok(reached), Some(decision)) => {
-            let _runtime = pair.runtime.enter();
+            let _runtime = runtime.enter();
             match hand_to_mod_proxy(request, config, &plan, decision, reached, &child) {
                 Ok(()) => ffi::DECLINED,
                 Err(error) => {
@@ -157,11 +157,11 @@ fn remember(request: &RequestRef, plan: &Plan, decision: &Decision, child: &Chil
 /// For the fixups hook (`WsRouteHttp Env`): only says where the request belongs, for rules of
 /// mod_rewrite or a ProxyPass that the administrator writes.
 pub fn set_environment(request: &RequestRef) -> c_int {
-    let Routed { child, pair, plan, .. } = match Routed::new(request, HttpMode::Env) {
+    let Routed { child, runtime, plan, .. } = match Routed::new(request, HttpMode::Env) {
         Ok(routed) => routed,
         Err(result) => return result,
     };
-    let report = child.wait_for(&pair.runtime, async move { tunnel::locate(&plan).await });
+    let report = child.wait_for(&runtime, async move { tunnel::locate(&plan).await });
     let Some(report) = report else { return unavailable(request) };
     match log_report(request, report).result {
         Ok(()) => ffi::DECLINED,

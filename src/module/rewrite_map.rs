@@ -57,16 +57,16 @@ httpd_entry! {
 fn value(request: &RequestRef, text: &str) -> Result<String, String> {
     let (resolver, key) = text.split_once(':').ok_or("use RESOLVER:KEY")?;
     let child = runtime::child().ok_or("the server is not up")?;
-    let pair = child.pair();
+    let runtime = child.pair().runtime;
     let config = config::of_request(request);
     let head = request.snapshot(config.scope.location.as_deref());
     let candidate = Candidate::given(key, "int:wsroute", &head).map_err(|e| e.to_string())?;
     let route = Arc::new(Route::Resolvers(vec![resolver.to_owned()]));
     // Nobody is logged in yet where a rule runs early: then WsRouteOwner makes this nobody's.
-    let plan = handler::plan_for(request, config, &route, head, vec![candidate], &pair);
+    let plan = handler::plan_for(request, config, &route, head, vec![candidate], &runtime);
     // The path is the rule's own.
     let plan = Plan { path: None, ..plan };
-    let report = child.wait_for(&pair.runtime, async move { tunnel::locate(&plan).await });
+    let report = child.wait_for(&runtime, async move { tunnel::locate(&plan).await });
     let mut report = report.ok_or("the server stops")?;
     log_warnings(request, &mut report);
     let Report { result, decision, .. } = report;

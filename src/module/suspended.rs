@@ -20,6 +20,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// How long a child that stops is given to answer through one of its worker threads.
@@ -94,7 +95,7 @@ async fn run(waiting: Waiting) {
     match concluded {
         Ok(session) => serve(suspended, session),
         Err((instead, ticket)) => {
-            if let Some(held) = answer(suspended, instead, &child, &pair).await {
+            if let Some(held) = answer(suspended, instead, &child, &pair.runtime).await {
                 give_back(held, ticket).await;
             }
         }
@@ -154,13 +155,13 @@ async fn answer(
     suspended: Suspended,
     instead: Instead,
     child: &Arc<Child>,
-    pair: &Pair,
+    runtime: &Handle,
 ) -> Option<Held> {
     let (done, answered) = oneshot::channel();
     let work = {
-        let (child, pair) = (child.clone(), pair.clone());
+        let (child, runtime) = (child.clone(), runtime.clone());
         move || {
-            let _ = done.send(answer_now(suspended, instead, &child, &pair));
+            let _ = done.send(answer_now(suspended, instead, &child, &runtime));
         }
     };
     let errand = Errand::send(work);
@@ -191,12 +192,12 @@ fn answer_now(
     suspended: Suspended,
     instead: Instead,
     child: &Child,
-    pair: &Pair,
+    runtime: &Handle,
 ) -> (Held, Option<Client>) {
     let client = {
         let request = suspended.request();
         request.close_after();
-        let status = instead.answer(&request, child, pair);
+        let status = instead.answer(&request, child, runtime);
         request.finish(status);
         // Without a socket there is nobody left to wait for.
         connection::flush(&request).then(|| connection::take_client(&request).ok()).flatten()

@@ -2,10 +2,12 @@
 
 use super::{Io, Seat, Side};
 use libc::MSG_NOSIGNAL;
+use socket2::Domain;
 use std::io::{ErrorKind, IoSlice, Read, Result};
 use std::mem;
 use std::net::{self, Shutdown};
 use std::os::fd::AsRawFd;
+use std::os::unix;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +21,7 @@ pub struct Socket(State);
 #[derive(Debug)]
 enum State {
     /// Known to tokio as soon as it is used there.
-    Fresh(net::TcpStream),
+    Fresh(socket2::Socket),
     Tcp(TcpStream),
     Unix(UnixStream),
     Seated(Seated),
@@ -48,7 +50,13 @@ impl Drop for Place {
 
 impl From<net::TcpStream> for Socket {
     fn from(socket: net::TcpStream) -> Socket {
-        Socket(State::Fresh(socket))
+        Socket(State::Fresh(socket.into()))
+    }
+}
+
+impl From<unix::net::UnixStream> for Socket {
+    fn from(socket: unix::net::UnixStream) -> Socket {
+        Socket(State::Fresh(socket.into()))
     }
 }
 
@@ -67,7 +75,7 @@ impl From<UnixStream> for Socket {
 impl Io for Socket {
     fn take_seat(&mut self, seat: &Arc<Seat>, side: Side) {
         let socket = match mem::replace(&mut self.0, State::Lost) {
-            State::Fresh(tcp) => Ok(tcp.into()),
+            State::Fresh(socket) => Ok(socket),
             State::Tcp(tcp) => tcp.into_std().map(socket2::Socket::from),
             State::Unix(unix) => unix.into_std().map(socket2::Socket::from),
             State::Seated(Seated { socket, .. }) => Ok(socket),
@@ -85,9 +93,12 @@ impl Socket {
     /// As tokio has it.
     fn on_tokio(&mut self) -> Result<Pin<&mut dyn Io>> {
         if let State::Fresh(_) = self.0
-            && let State::Fresh(tcp) = mem::replace(&mut self.0, State::Lost)
+            && let State::Fresh(socket) = mem::replace(&mut self.0, State::Lost)
         {
-            self.0 = State::Tcp(TcpStream::from_std(tcp)?);
+            self.0 = match socket.domain()? {
+                Domain::UNIX => State::Unix(UnixStream::from_std(socket.into())?),
+                _ => State::Tcp(TcpStream::from_std(socket.into())?),
+            };
         }
         match &mut self.0 {
             State::Tcp(tcp) => Ok(Pin::new(tcp)),
@@ -213,5 +224,27 @@ impl Seated {
             }
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn without_a_seat_it_is_tokios_of_either_kind() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (unix, far) = unix::net::UnixStream::pair().unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        unix.set_nonblocking(true).unwrap();
+        let far: [Box<dyn io::Write>; 2] = [Box::new(listener.accept().unwrap().0), Box::new(far)];
+        for (mut socket, mut far) in [Socket::from(tcp), Socket::from(unix)].into_iter().zip(far) {
+            socket.write_all(b"said").await.unwrap();
+            far.write_all(b"x").unwrap();
+            assert_eq!(socket.read_u8().await.unwrap(), b'x');
+        }
     }
 }
