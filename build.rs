@@ -15,7 +15,7 @@ const FUNCTIONS: &str = "ap_(state_query|index_of_response|response_code_string|
     create_request|new_log_config|set_module_loglevel)|\
     apr_(pool_userdata_[gs]et|allocator_(create|alloc|free|destroy|owner_set|max_free_set)|brigade_(create|cleanup|destroy|length)|pool_(allocator_get|destroy|cleanup_register|cleanup_kill|\
     cleanup_null|pre_cleanup_register|create_ex)|p?strdup|pstrmemdup|palloc|pcalloc|table_.*|os_(sock|file)_get|socket_close|\
-    bucket_(flush|eos)_create|dynamic_fn_retrieve|sockaddr_ip_get)|wsroute_.*";
+    bucket_(flush|eos)_create|dynamic_fn_retrieve|optional_hook_add|dso_sym|sockaddr_ip_get)|wsroute_.*";
 const TYPES: &str = "conn_rec|request_rec|server_rec|module|command_rec|cmd_parms|ap_filter_t|\
     conn_state_t|ap_directive_t|ap_LINK_log_transaction_t|core_dir_config|scoreboard|cmd_func|apr_table_entry_t|apr_pollfd_t|wsroute_.*";
 const VARS: &str = "WSROUTE_.*|AP_SQ_.*|ap_max_mem_free|DECLINED|SUSPENDED|OK|DONE|HTTP_[A-Z_]+|APLOG_.*|AP_MPMQ_.*|\

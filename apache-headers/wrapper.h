@@ -18,7 +18,9 @@
 #include "unixd.h"
 #include "util_filter.h"
 #include "apr_buckets.h"
+#include "apr_dso.h"
 #include "apr_optional.h"
+#include "apr_optional_hooks.h"
 #include "apr_portable.h"
 #include "apr_strings.h"
 

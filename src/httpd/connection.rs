@@ -3,11 +3,14 @@
 
 use super::blocks;
 use super::filtered::Filtered;
+use super::log::{self, Level};
+use super::mod_ssl::{Ssl, Tls};
 use super::pool;
 use super::request::RequestRef;
 use crate::ffi;
 use crate::net::{Io, Socket};
 use crate::upstream::connect::tune;
+use std::any::Any;
 use std::ffi::{CStr, c_void};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -47,7 +50,7 @@ pub fn take_client(request: &RequestRef) -> io::Result<Client> {
         if plaintext {
             return Ok(Client { io: Box::new(socket), early: leftovers, half_close: true });
         }
-        let filtered = Filtered::new(c, socket, leftovers);
+        let filtered = Filtered::new(c, socket, leftovers, tls_of(request));
         Ok(Client { io: Box::new(filtered), early: Vec::new(), half_close: false })
     }
 }
@@ -63,6 +66,7 @@ unsafe fn trim_filters(request: &RequestRef) {
         let r = request.as_ptr();
         let c = request.connection();
         remove_filters((*c).input_filters, c"reqtimeout", ffi::ap_remove_input_filter);
+        remove_filters((*c).output_filters, c"reqtimeout", ffi::ap_remove_output_filter);
         let coalescing = c"ssl/tls coalescing filter";
         remove_filters((*c).output_filters, coalescing, ffi::ap_remove_output_filter);
         (*r).input_filters = (*c).input_filters;
@@ -106,19 +110,47 @@ unsafe fn filter_name<'a>(f: *mut ffi::ap_filter_t) -> &'a CStr {
 /// `c` must be a live connection of this thread.
 unsafe fn is_plaintext(c: *mut ffi::conn_rec) -> bool {
     // SAFETY: the caller guarantees the connection and so its chain.
-    unsafe {
-        let mut filter = (*c).input_filters;
-        while let Some(f) = NonNull::new(filter) {
-            let name = filter_name(f.as_ptr()).to_bytes();
-            if !name.eq_ignore_ascii_case(b"core_in")
-                && !name.eq_ignore_ascii_case(b"log_input_output")
-            {
-                return false;
-            }
-            filter = f.as_ref().next;
+    unsafe { other_than((*c).input_filters, &[b"core_in", b"log_input_output"]).is_none() }
+}
+
+/// mod_ssl's session, if nothing but mod_ssl (and a counter of bytes) stands between the client's bytes and
+/// its socket.
+///
+/// # Safety
+/// The request's connection must be owned by this thread. Nobody may use the result after mod_ssl has ended
+/// its session, or while httpd has the connection.
+unsafe fn tls_of(request: &RequestRef) -> Option<Tls> {
+    let names: [&[u8]; 4] = [b"ssl/tls filter", b"core_in", b"core", b"log_input_output"];
+    // SAFETY: the caller guarantees the connection and so its chains.
+    let (other, tls) = unsafe {
+        let c = NonNull::new(request.connection())?;
+        let [input, output] = [c.as_ref().input_filters, c.as_ref().output_filters];
+        let other = other_than(input, &names).or_else(|| other_than(output, &names));
+        (other, kept(c).ssl.filter(|_| other.is_none()).and_then(|ssl| Tls::new(ssl)))
+    };
+    log::request(Level::Debug, request, || match (&tls, other) {
+        (Some(_), _) => "client-tls: by mod_ssl's session itself".into(),
+        (None, Some(name)) => format!("client-tls: by httpd's filters, as {name:?} is among them"),
+        (None, None) => "client-tls: by httpd's filters".into(),
+    });
+    tls
+}
+
+/// The name of the first filter that is none of these.
+///
+/// # Safety
+/// `filter` must be NULL or in a live chain of this thread's connection.
+unsafe fn other_than<'a>(mut filter: *mut ffi::ap_filter_t, names: &[&[u8]]) -> Option<&'a CStr> {
+    while let Some(f) = NonNull::new(filter) {
+        // SAFETY: the caller guarantees the chain.
+        let name = unsafe { filter_name(f.as_ptr()) };
+        if !names.iter().any(|one| name.to_bytes().eq_ignore_ascii_case(one)) {
+            return Some(name);
         }
-        true
+        // SAFETY: as above.
+        filter = unsafe { f.as_ref().next };
     }
+    None
 }
 
 /// # Safety
@@ -210,26 +242,34 @@ pub(super) unsafe fn drain_brigade(
     ended
 }
 
-/// A place on the connection where the handler leaves something for the suspend hook.
-pub fn slot<T>(c: NonNull<ffi::conn_rec>) -> Option<NonNull<Option<Box<T>>>> {
-    // SAFETY: hooks get live connections; the slot is only ever set by `put_into_slot` with one type.
-    let kept = unsafe {
-        let config = (*c.as_ptr()).conn_config;
-        *config.cast::<*mut c_void>().add(crate::module::index() as usize)
-    };
-    NonNull::new(kept.cast())
+/// What we keep with a connection.
+#[derive(Default)]
+pub struct Kept {
+    /// mod_ssl's object for it, if it is TLS by mod_ssl.
+    pub ssl: Option<NonNull<Ssl>>,
+    /// What the handler leaves for the suspend hook; it is dropped with the connection if nobody takes it.
+    pub left: Option<Box<dyn Any>>,
 }
 
-/// Puts `value` into the connection's slot; it is dropped with the connection if nobody takes it.
-/// In a box, because the slot itself stays for as long as the connection.
-pub fn put_into_slot<T>(request: &RequestRef, value: T) {
-    let c = request.connection();
-    // SAFETY: the connection is live and of this thread; a module's config vector has a pointer
-    // for each module index.
+/// What we keep with `c`; made when somebody first asks for it. For hooks, which get live connections of their
+/// own thread.
+pub fn kept<'a>(c: NonNull<ffi::conn_rec>) -> &'a mut Kept {
+    // SAFETY: the connection is live and of this thread; a module's config vector has a pointer for each
+    // module index, and only this function sets ours. Nobody keeps the reference.
     unsafe {
-        let kept = pool::keep((*c).pool, Some(Box::new(value)));
-        *(*c).conn_config.cast::<*mut c_void>().add(crate::module::index() as usize) = kept.cast();
+        let c = c.as_ptr();
+        let slot = (*c).conn_config.cast::<*mut Kept>().add(crate::module::index() as usize);
+        if (*slot).is_null() {
+            *slot = pool::keep((*c).pool, Kept::default());
+        }
+        &mut **slot
     }
+}
+
+/// Leaves `value` for the suspend hook.
+pub fn leave<T: 'static>(request: &RequestRef, value: T) {
+    let c = NonNull::new(request.connection()).expect("a live request has a connection");
+    kept(c).left = Some(Box::new(value));
 }
 
 /// Says to the MPM that this connection is suspended. The handler returns SUSPENDED after this.
@@ -332,13 +372,20 @@ pub fn find_logio() {
 
 /// Tells mod_logio (if it is loaded) about bytes that did not pass through its filters.
 pub fn count_bytes(request: &RequestRef, bytes_in: u64, bytes_out: u64) {
+    // SAFETY: a live request has a live connection, of the same thread.
+    unsafe { count_bytes_of(request.connection(), bytes_in, bytes_out) }
+}
+
+/// # Safety
+/// `c` must be live and of this thread.
+pub(super) unsafe fn count_bytes_of(c: *mut ffi::conn_rec, bytes_in: u64, bytes_out: u64) {
     for (function, bytes) in [(&ADD_BYTES_IN, bytes_in), (&ADD_BYTES_OUT, bytes_out)] {
         let function = function.load(Ordering::Relaxed);
         if !function.is_null() && bytes > 0 {
-            // SAFETY: mod_logio registered it under this name with this type.
+            // SAFETY: mod_logio registered it under this name with this type; the caller guarantees c.
             unsafe {
                 let add = std::mem::transmute::<*mut c_void, AddBytes>(function);
-                add(request.connection(), bytes as ffi::apr_off_t);
+                add(c, bytes as ffi::apr_off_t);
             }
         }
     }

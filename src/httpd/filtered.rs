@@ -1,37 +1,33 @@
-//! A client whose bytes pass through httpd's connection filters: TLS by mod_ssl (or any other
-//! module). Under those filters sit two of our own: the way in takes ciphertext from the socket
-//! without ever waiting, the way out collects ciphertext in memory. So TLS is a pure
-//! transformation of bytes, and all waiting is the event loop's.
+//! A client whose bytes pass through TLS, or through any other of httpd's connection filters. Under those sit
+//! two of our own: the way in takes ciphertext from the [`Network`] without ever waiting, the way out
+//! collects it there. So TLS is a pure transformation of bytes, and all waiting is the event loop's.
+//!
+//! Where nothing but mod_ssl is in the way, its filters carry no more than what they hold in the beginning and
+//! the goodbye at the end; between, the session itself is asked ([`Tls`]): less work for each record.
 //!
 //! One session owns a `Filtered` and drives it from one task at a time. Filters,
 //! buckets and pools of a connection are not bound to a thread, and nobody else touches them while
 //! the connection is suspended or its worker parked.
 
-use super::connection::drain_brigade;
+use super::connection::{count_bytes_of, drain_brigade};
+use super::mod_ssl::{self, Tls};
+use super::network::Network;
 use crate::ffi;
 use crate::net::{Io, Seat, Side, Socket};
-use crate::relay::{MESSAGE, ScratchBuffer};
-use std::cell::{Cell, RefCell};
+use crate::relay::MESSAGE;
 use std::ffi::c_void;
+use std::io;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Poll, ready};
-use std::{io, mem};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much ciphertext may wait for the socket before no more is made, in bytes.
-const UNSENT: usize = 64 * 1024;
-/// How much ciphertext is read from the socket at once.
-const RECEIVE: usize = 64 * 1024;
-
-thread_local! {
-    /// Buffers of this thread, for as long as one poll takes: for ciphertext that comes in, and
-    /// for ciphertext on its way out. What is left of it after the poll is the session's own.
-    static SCRATCH_BUFFER: RefCell<ScratchBuffer> = RefCell::new(ScratchBuffer::new(RECEIVE));
-    static OUT_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+/// How much one of httpd's filters gets at once, in bytes.
+const PIECE: ffi::apr_off_t = 64 * 1024;
+/// How often in one poll a filter may eat something that was no data.
+const TRIES: usize = 16;
 
 static INPUT: AtomicPtr<ffi::ap_filter_rec_t> = AtomicPtr::new(ptr::null_mut());
 static OUTPUT: AtomicPtr<ffi::ap_filter_rec_t> = AtomicPtr::new(ptr::null_mut());
@@ -55,44 +51,31 @@ pub struct Filtered {
     brigade: NonNull<ffi::apr_bucket_brigade>,
     network: Box<Network>,
     filters: [NonNull<ffi::ap_filter_t>; 2],
+    /// mod_ssl's session, if nothing but mod_ssl is in the way. Attached: it is asked instead of the filters.
+    tls: Option<Tls>,
+    /// More may come without a word from the socket.
+    may_have_more: bool,
     /// mod_ssl has said goodbye and let go of the TLS session: what comes is ciphertext nobody
     /// can read.
     shut_down: bool,
-}
-
-/// What lies under the filters; both of ours point here.
-struct Network {
-    socket: Socket,
-    /// Ciphertext read from the socket and not yet taken by the filter above.
-    received: Vec<u8>,
-    taken: usize,
-    /// Ciphertext that waits for the socket.
-    unsent: Vec<u8>,
-    sent: usize,
-    /// The socket said that it has no more for now, in this poll.
-    dry: bool,
-    /// The poll under way, if one is.
-    task: *mut Context<'static>,
 }
 
 // SAFETY: see the module's own words: one task owns it, and httpd has let go of the connection.
 unsafe impl Send for Filtered {}
 
 impl Filtered {
-    /// Puts our filters under those of `c`. `leftovers` is ciphertext that httpd had read.
+    /// Puts our filters under those of `c`. `leftovers` is ciphertext that httpd had read; `tls` is for a
+    /// connection without other filters than mod_ssl's.
     ///
     /// # Safety
     /// `c` must be live, out of httpd's hands for as long as this value lives, and must outlive it.
-    pub unsafe fn new(c: *mut ffi::conn_rec, socket: Socket, leftovers: Vec<u8>) -> Filtered {
-        let mut network = Box::new(Network {
-            socket,
-            received: leftovers,
-            taken: 0,
-            unsent: Vec::new(),
-            sent: 0,
-            dry: false,
-            task: ptr::null_mut(),
-        });
+    pub unsafe fn new(
+        c: *mut ffi::conn_rec,
+        socket: Socket,
+        leftovers: Vec<u8>,
+        tls: Option<Tls>,
+    ) -> Filtered {
+        let mut network = Box::new(Network::new(socket, leftovers));
         let context: *mut c_void = (&raw mut *network).cast();
         // SAFETY: the caller guarantees c; the context lives in a Box that `drop` unhooks first.
         unsafe {
@@ -110,23 +93,75 @@ impl Filtered {
                 )),
                 network,
                 filters: filters.map(|f| NonNull::new(f).expect("httpd adds what it registered")),
+                tls,
+                may_have_more: true,
                 shut_down: false,
             }
         }
     }
 
-    /// Runs `work` with the task known to the filters.
+    /// Runs `work` with the task known to the network.
     fn with_task<T>(&mut self, cx: &mut Context<'_>, work: impl FnOnce(&mut Self) -> T) -> T {
-        self.network.task = ptr::from_mut(cx).cast();
+        self.network.resume(cx);
         let result = work(self);
-        self.network.task = ptr::null_mut();
+        self.network.pause();
         result
     }
 
+    /// The session, once it is asked directly.
+    fn attached(&self) -> Option<&Tls> {
+        self.tls.as_ref().filter(|tls| tls.is_attached())
+    }
+
     /// Decrypts what is there.
+    fn read(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<Received> {
+        if self.attached().is_some() {
+            return self.read_session(buf);
+        }
+        let received = self.read_filters(buf)?;
+        if received == Received::Nothing
+            && let Some(tls) = &mut self.tls
+        {
+            // Nothing is left in mod_ssl's own buffers.
+            // SAFETY: the network lives in a Box as long as `tls`, which is dropped or detached before it.
+            unsafe { tls.attach(&raw mut *self.network) };
+        }
+        Ok(received)
+    }
+
+    /// Decrypts what is there, from the session itself.
+    fn read_session(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<Received> {
+        let Some(tls) = &self.tls else { return Ok(Received::Nothing) };
+        let before = buf.filled().len();
+        let mut tries = 0;
+        while buf.remaining() > 0 {
+            match tls.read(buf.initialize_unfilled()) {
+                mod_ssl::Received::Data(n) => {
+                    buf.advance(n);
+                    if self.network.is_silent() && !tls.has_pending() {
+                        // To ask again would be for nothing, and it costs as much as a message.
+                        self.may_have_more = false;
+                        return Ok(Received::Data);
+                    }
+                }
+                _ if buf.filled().len() > before => break,
+                mod_ssl::Received::Nothing if self.network.is_dry() => {
+                    return Ok(Received::Nothing);
+                }
+                // OpenSSL ate something that was no data.
+                mod_ssl::Received::Nothing if tries < TRIES => tries += 1,
+                mod_ssl::Received::Nothing => return Ok(Received::AskAgain),
+                mod_ssl::Received::Broken if !self.network.has_ended() => return Err(broken()),
+                mod_ssl::Received::Broken | mod_ssl::Received::End => return Ok(Received::End),
+            }
+        }
+        self.may_have_more = true;
+        Ok(Received::Data)
+    }
+
+    /// Decrypts what is there, by way of the filters.
     fn read_filters(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<Received> {
         let mut received = Received::Nothing;
-        self.network.dry = false;
         let mut tries = 0;
         while buf.remaining() > 0 {
             // SAFETY: the connection is ours; what the filters call is ours or pure.
@@ -149,19 +184,22 @@ impl Filtered {
             match status as u32 {
                 ffi::APR_SUCCESS if progress => {}
                 _ if received == Received::Data => break,
-                ffi::APR_EAGAIN | ffi::APR_SUCCESS if self.network.dry => break,
+                ffi::APR_EAGAIN | ffi::APR_SUCCESS if self.network.is_dry() => break,
                 // A filter ate something that was no data (mod_ssl stops after each key update)
                 // and did not look whether more is there.
-                ffi::APR_EAGAIN | ffi::APR_SUCCESS if tries < 16 => tries += 1,
+                ffi::APR_EAGAIN | ffi::APR_SUCCESS if tries < TRIES => tries += 1,
                 ffi::APR_EAGAIN | ffi::APR_SUCCESS => return Ok(Received::AskAgain),
                 ffi::APR_EOF => return Ok(Received::End),
-                _ => return Err(io::Error::other("the client's TLS connection broke")),
+                _ => return Err(broken()),
             }
         }
         Ok(received)
     }
 
     fn encrypt(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(tls) = self.attached() {
+            return tls.write(bytes);
+        }
         // SAFETY: the connection is ours; mod_ssl reads the transient bucket before it returns.
         let status = unsafe {
             let alloc = (*self.c.as_ptr()).bucket_alloc;
@@ -176,6 +214,10 @@ impl Filtered {
     }
 }
 
+fn broken() -> io::Error {
+    io::Error::other("the client's TLS connection broke")
+}
+
 #[derive(PartialEq, Clone, Copy)]
 enum Received {
     /// The socket has no more; it will wake the task.
@@ -188,7 +230,7 @@ enum Received {
 
 impl Io for Filtered {
     fn take_seat(&mut self, seat: &Arc<Seat>, side: Side) {
-        self.network.socket.take_seat(seat, side);
+        self.network.take_seat(seat, side);
     }
 }
 
@@ -202,10 +244,13 @@ impl AsyncRead for Filtered {
             return self.network.poll_discard(cx);
         }
         // A client that asks for key updates and reads nothing must not fill memory.
-        if self.network.unsent_len() > UNSENT {
+        if self.network.is_full() {
             ready!(self.network.poll_send(cx))?;
         }
-        let received = self.with_task(cx, |this| this.read_filters(buf))?;
+        if !self.may_have_more && self.network.is_silent() {
+            return Poll::Pending;
+        }
+        let received = self.with_task(cx, |this| this.read(buf))?;
         // Reading may have made something to say (a key update, an alert).
         if let Poll::Ready(Err(e)) = self.network.poll_send(cx)
             && received == Received::Nothing
@@ -236,12 +281,8 @@ impl AsyncWrite for Filtered {
         let bytes = &bytes[..bytes.len().min(MESSAGE)];
         self.network.borrow_buffer();
         let encrypted = self.with_task(cx, |this| this.encrypt(bytes));
-        let sent = self.network.poll_write_out(cx);
-        self.network.return_buffer();
-        encrypted?;
-        if let Poll::Ready(Err(e)) = sent {
-            return Poll::Ready(Err(e));
-        }
+        let sent = self.network.send_and_return_buffer(cx);
+        encrypted.and(sent)?;
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -251,6 +292,7 @@ impl AsyncWrite for Filtered {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut_down {
+            self.tls = None;
             self.with_task(cx, |this| {
                 let c = this.c.as_ptr();
                 // SAFETY: the connection is ours. Without FLUSH this passes an end-of-connection
@@ -262,107 +304,20 @@ impl AsyncWrite for Filtered {
             });
             self.shut_down = true;
         }
-        ready!(self.network.poll_send(cx))?;
-        Pin::new(&mut self.network.socket).poll_shutdown(cx)
+        self.network.poll_shutdown(cx)
     }
 }
 
 impl Drop for Filtered {
     fn drop(&mut self) {
+        self.tls = None;
+        // SAFETY: the connection outlives this value, and its session is still the one that drives it.
+        unsafe { count_bytes_of(self.c.as_ptr(), self.network.unseen(), 0) };
         // The filters stay in the connection's chain until its pool goes; they must find nothing.
         for filter in self.filters {
             // SAFETY: the connection, and so its filters, outlive this value.
             unsafe { (*filter.as_ptr()).ctx = ptr::null_mut() };
         }
-    }
-}
-
-impl Network {
-    fn unsent_len(&self) -> usize {
-        self.unsent.len() - self.sent
-    }
-
-    /// Sends what is unsent; `Ready(Ok)` when nothing is left.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_write_out(cx))?;
-        (self.unsent, self.sent) = (Vec::new(), 0);
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.unsent.len() {
-            let rest = &self.unsent[self.sent..];
-            match ready!(Pin::new(&mut self.socket).poll_write(cx, rest)) {
-                Ok(n) if n > 0 => self.sent += n,
-                Ok(_) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Err(e) => return Poll::Ready(Err(e)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// The thread's buffer for what is about to be encrypted. Nothing is unsent.
-    fn borrow_buffer(&mut self) {
-        (self.unsent, self.sent) = (OUT_BUFFER.take(), 0);
-    }
-
-    /// Gives the thread's buffer back. What the socket did not take moves into one of our own.
-    fn return_buffer(&mut self) {
-        let left = self.unsent[self.sent..].to_vec();
-        let mut buffer = mem::replace(&mut self.unsent, left);
-        self.sent = 0;
-        buffer.clear();
-        OUT_BUFFER.set(buffer);
-    }
-
-    /// Reads to the end of the stream and forgets it.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut waste = [0; 4096];
-        for _ in 0..16 {
-            let mut buf = ReadBuf::new(&mut waste);
-            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
-            if buf.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Gives up to `want` bytes of ciphertext to `take`.
-    fn receive(&mut self, want: usize, take: &mut dyn FnMut(&[u8])) -> u32 {
-        if self.taken == self.received.len() {
-            let Some(mut task) = NonNull::new(self.task) else {
-                return ffi::APR_ECONNABORTED;
-            };
-            // SAFETY: `with_task` set it for the poll under way, which called the filters.
-            let cx = unsafe { task.as_mut() };
-            self.received.clear();
-            self.taken = 0;
-            let status = SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-                let mut buf = ReadBuf::new(scratch.get());
-                let result = Pin::new(&mut self.socket).poll_read(cx, &mut buf);
-                self.received.extend_from_slice(buf.filled());
-                match result {
-                    Poll::Pending => {
-                        self.dry = true;
-                        ffi::APR_EAGAIN
-                    }
-                    Poll::Ready(Ok(())) if self.received.is_empty() => ffi::APR_EOF,
-                    Poll::Ready(Ok(())) => ffi::APR_SUCCESS,
-                    Poll::Ready(Err(_)) => ffi::APR_ECONNABORTED,
-                }
-            });
-            if status != ffi::APR_SUCCESS {
-                // At rest a session owns no buffer.
-                self.received = Vec::new();
-                return status;
-            }
-        }
-        let end = self.received.len().min(self.taken + want);
-        take(&self.received[self.taken..end]);
-        self.taken = end;
-        ffi::APR_SUCCESS
     }
 }
 
@@ -391,7 +346,7 @@ httpd_entry! {
                 return ffi::APR_ECONNABORTED as ffi::apr_status_t;
             };
             let alloc = (*(*f).c).bucket_alloc;
-            let want = want.clamp(1, RECEIVE as ffi::apr_off_t) as usize;
+            let want = want.clamp(1, PIECE) as usize;
             let status = network.receive(want, &mut |data| {
                 let bucket = ffi::wsroute_transient_bucket(data.as_ptr().cast(), data.len(), alloc);
                 ffi::wsroute_brigade_append(brigade, bucket);
@@ -415,9 +370,12 @@ httpd_entry! {
         unsafe {
             let network = network(f);
             let lost = network.is_none();
-            let mut nowhere = Vec::new();
-            let unsent = network.map_or(&mut nowhere, |n| &mut n.unsent);
-            drain_brigade(brigade, &mut |data| unsent.extend_from_slice(data));
+            let mut network = network;
+            drain_brigade(brigade, &mut |data| {
+                if let Some(network) = &mut network {
+                    network.send_later(data);
+                }
+            });
             if lost { ffi::APR_ECONNABORTED as ffi::apr_status_t } else { 0 }
         }
     }

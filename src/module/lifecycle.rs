@@ -12,7 +12,7 @@ use super::parked;
 use super::runtime::{self, Child};
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{guard, mpm, seed, sockets_folder, unmap};
+use crate::httpd::{guard, mod_ssl, mpm, seed, sockets_folder, unmap};
 use crate::module::config;
 use crate::relay::Order;
 use std::ffi::{c_int, c_void};
@@ -43,6 +43,7 @@ pub unsafe fn child_init(pchild: *mut ffi::apr_pool_t, server: *mut ffi::server_
     TERMINATED.store(false, Ordering::Relaxed);
     guard::log_panics();
     unmap::look_at_apr();
+    mod_ssl::find_openssl();
     // SAFETY: the caller guarantees server and pool; this is the child's only thread.
     let (threads, pid_file, sockets, remember) = unsafe {
         (

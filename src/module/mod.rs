@@ -20,7 +20,7 @@ mod suspended;
 use crate::config::fit;
 use crate::ffi;
 use crate::httpd::log::{self, Level};
-use crate::httpd::{connection, filtered, log_record, revision, seed, sockets_folder};
+use crate::httpd::{connection, filtered, log_record, mod_ssl, revision, seed, sockets_folder};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -73,6 +73,7 @@ httpd_entry! {
     /// Registers everything; httpd calls it at each reading of the configuration.
     fn register_hooks(_pool: *mut ffi::apr_pool_t) = (); {
         filtered::register_filters();
+        mod_ssl::hook();
         let none = ptr::null();
         // SAFETY: httpd calls this single-threaded; the functions match their hooks' types.
         unsafe {

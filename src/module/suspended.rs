@@ -50,7 +50,7 @@ pub fn begin(request: &RequestRef, child: &Arc<Child>, pair: Pair, plan: Plan) -
     let (child, ticket) = (child.clone(), Ticket::new(child.clone()));
     // SAFETY: we return SUSPENDED, and `on_suspend` below is what uses it first.
     let suspended = unsafe { Suspended::new(request) };
-    connection::put_into_slot(request, Waiting { child, pair, ticket, plan, suspended });
+    connection::leave(request, Waiting { child, pair, ticket, plan, suspended });
     connection::suspend(request);
     ffi::SUSPENDED
 }
@@ -69,9 +69,8 @@ httpd_entry! {
     /// A worker lets go of a connection. If a request waits for it, it goes on now, not earlier.
     fn on_suspend(c: *mut ffi::conn_rec, _r: *mut ffi::request_rec) = (); {
         let Some(c) = NonNull::new(c) else { return };
-        let slot = connection::slot::<Waiting>(c);
-        // SAFETY: the slot lies in the connection's pool; only this hook takes from it.
-        if let Some(waiting) = slot.and_then(|mut slot| unsafe { slot.as_mut() }.take()) {
+        let left = connection::kept(c).left.take();
+        if let Some(waiting) = left.and_then(|left| left.downcast::<Waiting>().ok()) {
             // Somebody ended the request all the same and goes on with the connection: hands off.
             if !connection::is_suspended(c) {
                 return;

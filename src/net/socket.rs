@@ -90,6 +90,11 @@ impl Io for Socket {
 }
 
 impl Socket {
+    /// Nothing can be read before the event loop has said so. Never where tokio has the socket.
+    pub fn is_silent(&self) -> bool {
+        matches!(&self.0, State::Seated(Seated { place, .. }) if !place.seat.is_readable(place.side))
+    }
+
     /// As tokio has it.
     fn on_tokio(&mut self) -> Result<Pin<&mut dyn Io>> {
         if let State::Fresh(_) = self.0

@@ -22,6 +22,31 @@ async fn messages_of_every_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_modules_filter_sees_every_byte() {
+    const BYTES: usize = 100_000;
+    let up = Upstream::echo().await;
+    let (alone, among_filters) =
+        ("by mod_ssl's session itself", "by httpd's filters, as \"dumpio_in\"");
+    for (extra, way) in [("", alone), ("DumpIOInput On\nDumpIOOutput On\n", among_filters)] {
+        let lines = "LogLevel wsroute:debug dumpio:trace7\n".to_owned() + extra;
+        let setup = Httpd::with(lines + &ws("/ws", &up.url())).module("dumpio");
+        let httpd = setup.tls().start().await;
+        let [_, tls @ ..] = httpd.clients();
+        for (how, client) in tls {
+            let mut ws = client.upgrade("/ws").await;
+            ws.send(BINARY, &[b'z'; BYTES]).await;
+            assert_eq!(ws.frame().await.data.len(), BYTES, "{how}");
+            ws.leave().await;
+        }
+        let ways = httpd.log().count("client-tls: ");
+        assert_eq!((ways, httpd.log().count(way)), (2, 2), "{way}");
+        for line in httpd.sessions_logged(2).await {
+            assert!(line.received > BYTES as u64, "{way}: {line:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fragments_and_pings_keep_their_order() {
     let up = Upstream::echo().await;
     let httpd = Httpd::with(ws("/ws", &up.url())).tls().start().await;
