@@ -7,6 +7,7 @@ pub mod guard;
 
 pub mod blocks;
 pub mod connection;
+pub mod cpu_clock;
 pub mod errand;
 pub mod expression;
 pub mod filtered;

@@ -3,9 +3,10 @@
 //! needed for a session's bytes.
 
 use super::runtime::{Child, child};
+use crate::httpd::cpu_clock::CpuClock;
 use crate::httpd::guard::guard;
 use crate::net::EventLoop;
-use crate::relay::{Pair, Threads};
+use crate::relay::{Clock, Pair, Threads};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{Builder, JoinHandle};
@@ -42,18 +43,19 @@ impl Running {
     ) -> io::Result<(Arc<Threads>, Running)> {
         let runtimes: Vec<_> = (0..pairs).map(|_| new_runtime()).collect::<io::Result<_>>()?;
         let loops: Vec<_> = (0..pairs).map(|_| EventLoop::new()).collect::<io::Result<_>>()?;
-        let pair = |(runtime, relays): (&Runtime, &EventLoop)| Pair {
-            runtime: runtime.handle().clone(),
-            relays: relays.handle(),
-        };
-        let threads = Threads::new(runtimes.iter().zip(&loops).map(pair).collect());
-        let threads = Arc::new(threads);
+        let clocks: Vec<[Arc<CpuClock>; 2]> = (0..pairs).map(|_| Default::default()).collect();
+        let told = runtimes.iter().zip(&loops).zip(&clocks).map(|((runtime, relays), clocks)| {
+            let pair = Pair { runtime: runtime.handle().clone(), relays: relays.handle() };
+            (pair, clocks.each_ref().map(teller))
+        });
+        let threads = Arc::new(Threads::new(told.collect()));
         let mut running = Running::default();
         running.watch.push(spawn_watch(every, look)?);
-        for (n, (runtime, relays)) in runtimes.into_iter().zip(loops).enumerate() {
+        let all = runtimes.into_iter().zip(loops).zip(clocks);
+        for (n, ((runtime, relays), [first, second])) in all.enumerate() {
             let time = runtime.handle().clone();
-            running.relays.push(spawn_relays(n, relays, threads.clone(), time)?);
-            running.runtimes.push(spawn_runtime(n, runtime)?);
+            running.relays.push(spawn_relays(n, relays, second, threads.clone(), time)?);
+            running.runtimes.push(spawn_runtime(n, runtime, first)?);
         }
         Ok((threads, running))
     }
@@ -71,6 +73,11 @@ impl Drop for Running {
     }
 }
 
+fn teller(clock: &Arc<CpuClock>) -> Clock {
+    let clock = clock.clone();
+    Box::new(move || clock.used())
+}
+
 fn new_runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread()
         .enable_all()
@@ -79,9 +86,10 @@ fn new_runtime() -> io::Result<Runtime> {
         .build()
 }
 
-fn spawn_runtime(n: usize, runtime: Runtime) -> io::Result<Thread> {
+fn spawn_runtime(n: usize, runtime: Runtime, clock: Arc<CpuClock>) -> io::Result<Thread> {
     let (stop, stopped) = oneshot::channel();
     let thread = Builder::new().name(format!("wsroute-{n}")).spawn(move || {
+        clock.begin();
         let _ = runtime.block_on(stopped);
         runtime.shutdown_timeout(Duration::from_millis(100));
     })?;
@@ -95,11 +103,13 @@ fn spawn_runtime(n: usize, runtime: Runtime) -> io::Result<Thread> {
 fn spawn_relays(
     n: usize,
     relays: EventLoop,
+    clock: Arc<CpuClock>,
     threads: Arc<Threads>,
     time: Handle,
 ) -> io::Result<Thread> {
     let handle = relays.handle();
     let thread = Builder::new().name(format!("wsroute-relay-{n}")).spawn(move || {
+        clock.begin();
         let _entered = time.enter();
         threads.enter(n);
         relays.run();

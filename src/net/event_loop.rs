@@ -8,10 +8,10 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{self, Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many events are taken from the kernel at once.
 const EVENTS: usize = 256;
@@ -45,8 +45,6 @@ struct Shared {
     mail: Mutex<Mail>,
     /// There is some: looked at after each wait, without the lock.
     has_mail: AtomicBool,
-    /// For how long the loop had something to do, in nanoseconds.
-    worked: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +81,7 @@ impl EventLoop {
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(poll.registry(), MAIL)?;
         let (mail, has_mail) = (Mutex::default(), AtomicBool::new(false));
-        let shared = Shared { registry, waker, mail, has_mail, worked: AtomicU64::new(0) };
+        let shared = Shared { registry, waker, mail, has_mail };
         let (tasks, left) = (Vec::new(), Vec::new());
         Ok(EventLoop { poll, remote: LoopHandle(Arc::new(shared)), tasks, left })
     }
@@ -103,7 +101,6 @@ impl EventLoop {
             if let Err(e) = self.poll.poll(&mut events, wait) {
                 assert_eq!(e.kind(), io::ErrorKind::Interrupted, "epoll_wait: {e}");
             }
-            let woke = Instant::now();
             for event in &events {
                 if event.token() != MAIL {
                     let (number, side) = Seat::of(event.token());
@@ -119,7 +116,6 @@ impl EventLoop {
             if !self.left.is_empty() {
                 self.remote.lock().free.append(&mut self.left);
             }
-            self.remote.add_work(woke.elapsed());
         }
     }
 
@@ -230,11 +226,6 @@ impl LoopHandle {
         self.there_is_mail();
     }
 
-    /// For how long it had something to do, since it began. The time in which it waited for a core is included.
-    pub fn worked(&self) -> Duration {
-        Duration::from_nanos(self.0.worked.load(Ordering::Relaxed))
-    }
-
     pub(super) fn ask_for_turn(&self, number: usize) {
         self.lock().woken.push(number);
         self.there_is_mail();
@@ -255,11 +246,6 @@ impl LoopHandle {
 
     fn has_mail(&self) -> bool {
         self.0.has_mail.load(Ordering::Acquire)
-    }
-
-    fn add_work(&self, time: Duration) {
-        let worked = self.0.worked.load(Ordering::Relaxed) + time.as_nanos() as u64;
-        self.0.worked.store(worked, Ordering::Relaxed);
     }
 
     fn address(&self) -> usize {

@@ -27,7 +27,7 @@ pub use linger::linger;
 pub use pump::{Pause, Relay};
 pub use scratch::ScratchBuffer;
 pub use session::{Order, Session, Sessions};
-pub use threads::{Pair, Threads};
+pub use threads::{Clock, Pair, Threads};
 
 use crate::net::Io;
 use crate::upgrade::close::CloseCode;
