@@ -122,18 +122,17 @@ unsafe fn is_plaintext(c: *mut ffi::conn_rec) -> bool {
 unsafe fn tls_of(request: &RequestRef) -> Option<Tls> {
     let names: [&[u8]; 4] = [b"ssl/tls filter", b"core_in", b"core", b"log_input_output"];
     // SAFETY: the caller guarantees the connection and so its chains.
-    let (other, tls) = unsafe {
+    unsafe {
         let c = NonNull::new(request.connection())?;
         let [input, output] = [c.as_ref().input_filters, c.as_ref().output_filters];
-        let other = other_than(input, &names).or_else(|| other_than(output, &names));
-        (other, kept(c).ssl.filter(|_| other.is_none()).and_then(|ssl| Tls::new(ssl)))
-    };
-    log::request(Level::Debug, request, || match (&tls, other) {
-        (Some(_), _) => "client-tls: by mod_ssl's session itself".into(),
-        (None, Some(name)) => format!("client-tls: by httpd's filters, as {name:?} is among them"),
-        (None, None) => "client-tls: by httpd's filters".into(),
-    });
-    tls
+        if let Some(name) = other_than(input, &names).or_else(|| other_than(output, &names)) {
+            log::request(Level::Debug, request, || {
+                format!("client-tls: by httpd's filters, as {name:?} is among them")
+            });
+            return None;
+        }
+        Tls::new(kept(c)?.ssl?)
+    }
 }
 
 /// The name of the first filter that is none of these.
@@ -251,25 +250,42 @@ pub struct Kept {
     pub left: Option<Box<dyn Any>>,
 }
 
-/// What we keep with `c`; made when somebody first asks for it. For hooks, which get live connections of their
-/// own thread.
-pub fn kept<'a>(c: NonNull<ffi::conn_rec>) -> &'a mut Kept {
-    // SAFETY: the connection is live and of this thread; a module's config vector has a pointer for each
-    // module index, and only this function sets ours. Nobody keeps the reference.
+/// What we keep with `c`, if there is something.
+///
+/// # Safety
+/// `c` must be live and of this thread; the result must be gone before the next call.
+pub unsafe fn kept<'a>(c: NonNull<ffi::conn_rec>) -> Option<&'a mut Kept> {
+    // SAFETY: the caller guarantees c; the slot is NULL or what `keep` made, which lives as long as c.
+    unsafe { (*slot(c)).as_mut() }
+}
+
+/// The same, made if need be.
+///
+/// # Safety
+/// As for [`kept`].
+pub unsafe fn keep<'a>(c: NonNull<ffi::conn_rec>) -> &'a mut Kept {
+    // SAFETY: as above.
     unsafe {
-        let c = c.as_ptr();
-        let slot = (*c).conn_config.cast::<*mut Kept>().add(crate::module::index() as usize);
+        let slot = slot(c);
         if (*slot).is_null() {
-            *slot = pool::keep((*c).pool, Kept::default());
+            *slot = pool::keep((*c.as_ptr()).pool, Kept::default());
         }
         &mut **slot
     }
 }
 
+/// # Safety
+/// `c` must be live and of this thread.
+unsafe fn slot(c: NonNull<ffi::conn_rec>) -> *mut *mut Kept {
+    // SAFETY: the caller guarantees c; a module's config vector has a pointer for each module index.
+    unsafe { (*c.as_ptr()).conn_config.cast::<*mut Kept>().add(crate::module::index() as usize) }
+}
+
 /// Leaves `value` for the suspend hook.
 pub fn leave<T: 'static>(request: &RequestRef, value: T) {
     let c = NonNull::new(request.connection()).expect("a live request has a connection");
-    kept(c).left = Some(Box::new(value));
+    // SAFETY: a request's connection lives, and is of its thread.
+    unsafe { keep(c).left = Some(Box::new(value)) };
 }
 
 /// Says to the MPM that this connection is suspended. The handler returns SUSPENDED after this.

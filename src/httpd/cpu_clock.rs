@@ -20,11 +20,11 @@ impl CpuClock {
         }
     }
 
-    /// What its thread has used so far. Nothing before it has begun, or after it has ended.
+    /// What its thread has used so far. Nothing before it has begun, nothing that is true after it has ended.
     pub fn used(&self) -> Duration {
         let Some(id) = self.0.get() else { return Duration::ZERO };
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the kernel writes the time, or refuses an id whose thread has ended.
+        // SAFETY: the kernel writes the time, or refuses an id without a thread.
         unsafe { libc::clock_gettime(*id, &mut time) };
         Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }

@@ -10,6 +10,7 @@
 //! the connection is suspended or its worker parked.
 
 use super::connection::{count_bytes_of, drain_brigade};
+use super::log::{self, Level};
 use super::mod_ssl::{self, Tls};
 use super::network::Network;
 use crate::ffi;
@@ -119,14 +120,23 @@ impl Filtered {
             return self.read_session(buf);
         }
         let received = self.read_filters(buf)?;
-        if received == Received::Nothing
-            && let Some(tls) = &mut self.tls
-        {
-            // Nothing is left in mod_ssl's own buffers.
-            // SAFETY: the network lives in a Box as long as `tls`, which is dropped or detached before it.
-            unsafe { tls.attach(&raw mut *self.network) };
+        if received == Received::Nothing {
+            self.attach();
         }
         Ok(received)
+    }
+
+    /// Nothing is left in mod_ssl's own buffers: from now on its session is asked.
+    fn attach(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        // SAFETY: the network lives in a Box, which is dropped after `tls`; `with_task` is its only user.
+        if unsafe { tls.attach(&raw mut *self.network) } {
+            let text = || "client-tls: by mod_ssl's session itself".into();
+            // SAFETY: the connection is ours.
+            unsafe { log::connection(Level::Debug, self.c.as_ptr(), text) };
+        } else {
+            self.tls = None;
+        }
     }
 
     /// Decrypts what is there, from the session itself.
@@ -148,11 +158,19 @@ impl Filtered {
                 mod_ssl::Received::Nothing if self.network.is_dry() => {
                     return Ok(Received::Nothing);
                 }
-                // OpenSSL ate something that was no data.
+                // OpenSSL ate something that was no data. (With its read-ahead it could eat thousands.)
                 mod_ssl::Received::Nothing if tries < TRIES => tries += 1,
-                mod_ssl::Received::Nothing => return Ok(Received::AskAgain),
-                mod_ssl::Received::Broken if !self.network.has_ended() => return Err(broken()),
-                mod_ssl::Received::Broken | mod_ssl::Received::End => return Ok(Received::End),
+                mod_ssl::Received::Nothing => {
+                    self.may_have_more = true;
+                    return Ok(Received::AskAgain);
+                }
+                mod_ssl::Received::Broken(why) if !self.network.has_ended() => {
+                    let text = || format!("client-tls: {why}");
+                    // SAFETY: the connection is ours.
+                    unsafe { log::connection(Level::Info, self.c.as_ptr(), text) };
+                    return Err(broken());
+                }
+                mod_ssl::Received::Broken(_) | mod_ssl::Received::End => return Ok(Received::End),
             }
         }
         self.may_have_more = true;
@@ -248,6 +266,7 @@ impl AsyncRead for Filtered {
             ready!(self.network.poll_send(cx))?;
         }
         if !self.may_have_more && self.network.is_silent() {
+            ready!(self.network.poll_send(cx))?;
             return Poll::Pending;
         }
         let received = self.with_task(cx, |this| this.read(buf))?;
@@ -368,9 +387,8 @@ httpd_entry! {
     ) -> ffi::apr_status_t = ffi::APR_ECONNABORTED as ffi::apr_status_t; {
         // SAFETY: httpd calls this with our filter and a live brigade.
         unsafe {
-            let network = network(f);
+            let mut network = network(f);
             let lost = network.is_none();
-            let mut network = network;
             drain_brigade(brigade, &mut |data| {
                 if let Some(network) = &mut network {
                     network.send_later(data);

@@ -69,6 +69,32 @@ pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String
     }
 }
 
+/// A line about one connection, as [`request`].
+///
+/// # Safety
+/// `c` must be live and owned by the caller.
+#[track_caller]
+pub unsafe fn connection(level: Level, c: *mut ffi::conn_rec, text: impl FnOnce() -> String) {
+    // SAFETY: the caller guarantees c; httpd copies the text.
+    unsafe {
+        if enabled(level, ffi::ap_get_conn_module_loglevel(c, module_index())) {
+            let (file, line) = place();
+            let text = c_text(&text());
+            let (index, level) = (module_index(), level as c_int);
+            ffi::ap_log_cerror_(
+                file.as_ptr(),
+                line,
+                index,
+                level,
+                0,
+                c,
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            );
+        }
+    }
+}
+
 /// Where the caller's caller logs from, for httpd to show at debug.
 #[track_caller]
 fn place() -> (CString, c_int) {

@@ -3,12 +3,13 @@
 //! no bucket is made for a record.
 //!
 //! Nothing of OpenSSL is linked here: its functions are looked up in the one that mod_ssl itself is linked
-//! with. Those used are the same in every OpenSSL since 1.1.1; where one is missing, the filters carry the bytes.
+//! with. It must be 3.0 or later; with anything else the filters carry the bytes. (An older one lets clients
+//! renegotiate. mod_ssl before 2.4.60 has no other guard against that than its own BIOs.)
 
 use super::connection;
 use super::network::Network;
 use crate::ffi;
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::{io, mem};
@@ -36,7 +37,7 @@ macro_rules! functions {
             /// # Safety
             /// `module` must stay loaded as long as the result is used.
             unsafe fn of(module: *mut ffi::apr_dso_handle_t) -> Option<Functions> {
-                // SAFETY: the caller guarantees the module; OpenSSL has had these types since 1.1.1.
+                // SAFETY: the caller guarantees the module; OpenSSL has had these types since 1.1.1 or 3.0.
                 unsafe {
                     Some(Functions { $($name: mem::transmute::<
                         *mut c_void,
@@ -53,7 +54,6 @@ functions! {
     SSL_write_ex: fn(*mut Ssl, *const c_void, usize, *mut usize) -> c_int;
     SSL_get_error: fn(*const Ssl, c_int) -> c_int;
     SSL_has_pending: fn(*const Ssl) -> c_int;
-    SSL_set_read_ahead: fn(*mut Ssl, c_int);
     SSL_get_rbio: fn(*const Ssl) -> *mut Bio;
     SSL_get_wbio: fn(*const Ssl) -> *mut Bio;
     SSL_set0_rbio: fn(*mut Ssl, *mut Bio);
@@ -63,16 +63,19 @@ functions! {
     BIO_meth_set_write: fn(*mut BioMethod, BioWrite) -> c_int;
     BIO_meth_set_ctrl: fn(*mut BioMethod, BioCtrl) -> c_int;
     BIO_new: fn(*const BioMethod) -> *mut Bio;
+    BIO_set_init: fn(*mut Bio, c_int);
     BIO_up_ref: fn(*mut Bio) -> c_int;
     BIO_set_data: fn(*mut Bio, *mut c_void);
     BIO_get_data: fn(*mut Bio) -> *mut c_void;
     BIO_set_flags: fn(*mut Bio, c_int);
     BIO_clear_flags: fn(*mut Bio, c_int);
+    ERR_peek_error: fn() -> c_ulong;
+    ERR_error_string_n: fn(c_ulong, *mut c_char, usize);
     ERR_clear_error: fn();
+    OPENSSL_version_major: fn() -> c_uint;
 }
 
 // OpenSSL's ssl.h and bio.h.
-const SSL_ERROR_SSL: c_int = 1;
 const SSL_ERROR_WANT_READ: c_int = 2;
 const SSL_ERROR_ZERO_RETURN: c_int = 6;
 const BIO_TYPE_MEM: c_int = 1 | 0x0400;
@@ -113,7 +116,8 @@ httpd_entry! {
     /// mod_ssl has made a session for a connection.
     fn pre_handshake(c: *mut ffi::conn_rec, ssl: *mut Ssl, is_proxy: c_int) -> c_int = ffi::DECLINED; {
         if let (Some(c), 0) = (NonNull::new(c), is_proxy) {
-            connection::kept(c).ssl = NonNull::new(ssl);
+            // SAFETY: mod_ssl gives a live connection to the thread that serves it.
+            unsafe { connection::keep(c).ssl = NonNull::new(ssl) };
         }
         ffi::DECLINED
     }
@@ -141,6 +145,9 @@ impl OpenSsl {
             let module = ffi::ap_find_linked_module(c"mod_ssl.c".as_ptr()).as_ref()?;
             let module = NonNull::new(module.dynamic_load_handle)?;
             let functions = Functions::of(module.as_ptr().cast())?;
+            if (functions.OPENSSL_version_major)() < 3 {
+                return None;
+            }
             let name = c"mod_wsroute".as_ptr();
             let method = NonNull::new((functions.BIO_meth_new)(BIO_TYPE_MEM, name))?;
             (functions.BIO_meth_set_read)(method.as_ptr(), bio_read);
@@ -167,23 +174,24 @@ pub enum Received {
     Nothing,
     /// The client has said goodbye.
     End,
-    /// The session is broken.
-    Broken,
+    /// The session is broken: OpenSSL's reason.
+    Broken(String),
 }
 
 impl Tls {
     /// `None` where OpenSSL was not found.
     ///
     /// # Safety
-    /// `ssl` must live as long as this value, and nobody else may use it between `attach` and `detach`.
+    /// `ssl` must live as long as this value, and nobody else may use it between `attach` and the end of
+    /// this value, which gives it back.
     pub unsafe fn new(ssl: NonNull<Ssl>) -> Option<Tls> {
         Some(Tls { ssl, openssl: OPENSSL.get()?.as_ref()?, theirs: None })
     }
 
-    /// Puts `network` below the session. False if OpenSSL has no memory for it.
+    /// Puts `network` below the session. False if that is not possible.
     ///
     /// # Safety
-    /// `network` must stay where it is until `detach`, and must be used by nobody else during a call of
+    /// `network` must outlive this value and stay where it is, and must be used by nobody else during a call of
     /// `read` or `write`.
     pub unsafe fn attach(&mut self, network: *mut Network) -> bool {
         let (openssl, ssl) = (&self.openssl.functions, self.ssl.as_ptr());
@@ -191,9 +199,10 @@ impl Tls {
         // reference to the new one and gives one to the old one back: we hold one more of each.
         unsafe {
             let theirs = [(openssl.SSL_get_rbio)(ssl), (openssl.SSL_get_wbio)(ssl)];
-            let theirs = theirs.map(NonNull::new);
-            let ours = NonNull::new((openssl.BIO_new)(self.openssl.method.as_ptr()));
-            let ([Some(rbio), Some(wbio)], Some(ours)) = (theirs, ours) else { return false };
+            let [Some(rbio), Some(wbio)] = theirs.map(NonNull::new) else { return false };
+            let ours = (openssl.BIO_new)(self.openssl.method.as_ptr());
+            let Some(ours) = NonNull::new(ours) else { return false };
+            (openssl.BIO_set_init)(ours.as_ptr(), 1);
             (openssl.BIO_set_data)(ours.as_ptr(), network.cast());
             (openssl.BIO_up_ref)(ours.as_ptr());
             for bio in [rbio, wbio] {
@@ -201,22 +210,21 @@ impl Tls {
             }
             (openssl.SSL_set0_rbio)(ssl, ours.as_ptr());
             (openssl.SSL_set0_wbio)(ssl, ours.as_ptr());
-            (openssl.SSL_set_read_ahead)(ssl, 1);
             self.theirs = Some([rbio, wbio]);
         }
         true
     }
 
     /// Leaves the session as mod_ssl had it.
-    pub fn detach(&mut self) {
+    fn detach(&mut self) {
         if let Some([rbio, wbio]) = self.theirs.take() {
             let (openssl, ssl) = (&self.openssl.functions, self.ssl.as_ptr());
             // SAFETY: the session lives (see `new`); our references to mod_ssl's BIOs go back to it.
             unsafe {
-                (openssl.SSL_set_read_ahead)(ssl, 0);
                 (openssl.SSL_set0_rbio)(ssl, rbio.as_ptr());
                 (openssl.SSL_set0_wbio)(ssl, wbio.as_ptr());
             }
+            self.forget_errors();
         }
     }
 
@@ -227,9 +235,10 @@ impl Tls {
 
     /// Decrypts into `buf`. Once attached.
     pub fn read(&self, buf: &mut [u8]) -> Received {
+        let failed = |code| !matches!(code, SSL_ERROR_WANT_READ | SSL_ERROR_ZERO_RETURN);
         let mut given = self.read_once(buf);
-        if given == Err(SSL_ERROR_SSL) {
-            // Perhaps it lay in the thread's list, from another session.
+        if given.is_err_and(failed) {
+            // Perhaps an error lay in the thread's list, from another session.
             self.forget_errors();
             given = self.read_once(buf);
         }
@@ -237,10 +246,7 @@ impl Tls {
             Ok(n) => Received::Data(n),
             Err(SSL_ERROR_WANT_READ) => Received::Nothing,
             Err(SSL_ERROR_ZERO_RETURN) => Received::End,
-            Err(_) => {
-                self.forget_errors();
-                Received::Broken
-            }
+            Err(_) => Received::Broken(self.take_error()),
         }
     }
 
@@ -280,6 +286,20 @@ impl Tls {
         Ok(())
     }
 
+    /// OpenSSL's reason for what has just failed.
+    fn take_error(&self) -> String {
+        let openssl = &self.openssl.functions;
+        let mut text = [0; 256];
+        // SAFETY: OpenSSL writes no more than it is told, and ends it with NUL.
+        let reason = unsafe {
+            let error = (openssl.ERR_peek_error)();
+            (openssl.ERR_error_string_n)(error, text.as_mut_ptr().cast(), text.len());
+            CStr::from_bytes_until_nul(&text)
+        };
+        self.forget_errors();
+        reason.unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Empties this thread's list of errors, which is one for all sessions.
     fn forget_errors(&self) {
         // SAFETY: it may be called on any thread at any time.
@@ -290,7 +310,6 @@ impl Tls {
 impl Drop for Tls {
     fn drop(&mut self) {
         self.detach();
-        self.forget_errors();
     }
 }
 

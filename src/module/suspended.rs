@@ -69,7 +69,8 @@ httpd_entry! {
     /// A worker lets go of a connection. If a request waits for it, it goes on now, not earlier.
     fn on_suspend(c: *mut ffi::conn_rec, _r: *mut ffi::request_rec) = (); {
         let Some(c) = NonNull::new(c) else { return };
-        let left = connection::kept(c).left.take();
+        // SAFETY: httpd gives a live connection to the thread that lets go of it.
+        let left = unsafe { connection::kept(c) }.and_then(|kept| kept.left.take());
         if let Some(waiting) = left.and_then(|left| left.downcast::<Waiting>().ok()) {
             // Somebody ended the request all the same and goes on with the connection: hands off.
             if !connection::is_suspended(c) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// A thread that needs more than this share of a core, in percent, is busy: new sessions begin elsewhere, and it
-/// gives some away.
+/// gives some away. To wait for a core is no need: where all are taken, a second thread would only take more.
 const BUSY: u32 = 60;
 /// Sessions go only to a thread that is so much less busy, in percent: else they would come back.
 const GAP: u32 = 30;

@@ -3,6 +3,7 @@
 use crate::harness::*;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 
 /// More than all the sockets' buffers on the way can hold.
@@ -115,4 +116,33 @@ async fn a_stalled_client_that_asks_for_new_keys_blocks_nobody() {
     let mut checked = Checked::new(patterned(13, LONG, false));
     checked.take(&stalled.buffer);
     within(SOON * 3, "everything, under many keys", checked.drink(&mut stalled.io)).await;
+}
+
+/// Each one is 27 bytes, and its answer as long: who reads none of them must not have all of them made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_new_keys_fills_no_memory_and_stops_nobody() {
+    const STORM: usize = 2_000_000;
+    let up = Upstream::echo().await;
+    let httpd = Httpd::with(ws("/ws", &up.url())).tls().global("WsRouteThreads 1").start().await;
+    let mut other = httpd.client().upgrade("/ws").await;
+    let mut stalled = httpd.tls_client(Tls::V13).small_buffer().upgrade("/ws").await;
+    let before = httpd.memory();
+    let storm = tokio::spawn(async move {
+        let mut sent = 0;
+        while sent < STORM {
+            (0..100).for_each(|_| stalled.io.update_keys());
+            if tokio::time::timeout(PATIENCE, stalled.io.flush()).await.is_err() {
+                break;
+            }
+            sent += 100;
+        }
+        (stalled, sent)
+    });
+    while !storm.is_finished() {
+        other.echo("are you there?").await;
+        tokio::time::sleep(ms(10)).await;
+    }
+    assert_bounded(&httpd, before, "KeyUpdates");
+    let (_stalled, sent) = storm.await.expect("no panic");
+    assert!(sent < STORM, "it is still read, with all its answers in memory");
 }
