@@ -165,9 +165,11 @@ impl Filtered {
                     return Ok(Received::AskAgain);
                 }
                 mod_ssl::Received::Broken(why) if !self.network.has_ended() => {
-                    let text = || format!("client-tls: {why}");
-                    // SAFETY: the connection is ours.
-                    unsafe { log::connection(Level::Info, self.c.as_ptr(), text) };
+                    if let Some(why) = why {
+                        let text = || format!("client-tls: {why}");
+                        // SAFETY: the connection is ours.
+                        unsafe { log::connection(Level::Info, self.c.as_ptr(), text) };
+                    }
                     return Err(broken());
                 }
                 mod_ssl::Received::Broken(_) | mod_ssl::Received::End => return Ok(Received::End),

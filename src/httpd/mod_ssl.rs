@@ -174,8 +174,8 @@ pub enum Received {
     Nothing,
     /// The client has said goodbye.
     End,
-    /// The session is broken: OpenSSL's reason.
-    Broken(String),
+    /// The session is broken: OpenSSL's reason, if it is not the network.
+    Broken(Option<String>),
 }
 
 impl Tls {
@@ -287,17 +287,18 @@ impl Tls {
     }
 
     /// OpenSSL's reason for what has just failed.
-    fn take_error(&self) -> String {
+    fn take_error(&self) -> Option<String> {
         let openssl = &self.openssl.functions;
         let mut text = [0; 256];
         // SAFETY: OpenSSL writes no more than it is told, and ends it with NUL.
-        let reason = unsafe {
+        let error = unsafe {
             let error = (openssl.ERR_peek_error)();
             (openssl.ERR_error_string_n)(error, text.as_mut_ptr().cast(), text.len());
-            CStr::from_bytes_until_nul(&text)
+            error
         };
         self.forget_errors();
-        reason.unwrap_or_default().to_string_lossy().into_owned()
+        let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+        (error != 0).then(|| text.to_string_lossy().into_owned())
     }
 
     /// Empties this thread's list of errors, which is one for all sessions.

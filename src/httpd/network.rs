@@ -41,6 +41,8 @@ pub struct Network {
     dry: bool,
     /// The client's stream has ended.
     ended: bool,
+    /// The socket is broken.
+    failed: bool,
     /// Ciphertext that none of httpd's filters has seen, in bytes.
     unseen: u64,
     /// The poll under way, if one is.
@@ -60,6 +62,7 @@ impl Network {
             sent: 0,
             dry: false,
             ended: false,
+            failed: false,
             unseen: 0,
             task: ptr::null_mut(),
         }
@@ -100,7 +103,9 @@ impl Network {
             self.left_taken = end;
             return ffi::APR_SUCCESS;
         }
-        let Some(mut task) = NonNull::new(self.task) else { return ffi::APR_ECONNABORTED };
+        // After an error a socket only says that its stream has ended.
+        let task = NonNull::new(self.task).filter(|_| !self.failed);
+        let Some(mut task) = task else { return ffi::APR_ECONNABORTED };
         // SAFETY: `resume` set it for the poll under way, which asks us.
         let cx = unsafe { task.as_mut() };
         let received = self.received.get_or_insert_with(|| Box::new(ScratchBuffer::new(RECEIVE)));
@@ -116,7 +121,10 @@ impl Network {
                     return ffi::APR_EOF;
                 }
                 Poll::Ready(Ok(())) => self.untaken = 0..buf.filled().len(),
-                Poll::Ready(Err(_)) => return ffi::APR_ECONNABORTED,
+                Poll::Ready(Err(_)) => {
+                    self.failed = true;
+                    return ffi::APR_ECONNABORTED;
+                }
             }
         }
         let end = self.untaken.end.min(self.untaken.start + want);

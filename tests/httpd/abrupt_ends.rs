@@ -20,6 +20,21 @@ async fn the_client_resets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_client_resets_and_the_upstream_does_not_care() {
+    let up = Upstream::serve(|mut conn| async move {
+        conn.accept().await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let httpd = Httpd::with(ws("/ws", &up.url())).tls().start().await;
+    for (n, (_, client)) in httpd.clients().into_iter().enumerate() {
+        let ws = client.upgrade("/ws").await;
+        ws.io.reset();
+        httpd.sessions_logged(n + 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_client_leaves_without_a_word() {
     let up = Upstream::echo().await;
     let httpd = Httpd::with(ws("/ws", &up.url())).tls().start().await;
