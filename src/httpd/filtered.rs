@@ -271,9 +271,11 @@ impl AsyncRead for Filtered {
             ready!(self.network.poll_send(cx))?;
             return Poll::Pending;
         }
-        let received = self.with_task(cx, |this| this.read(buf))?;
+        let received = self.with_task(cx, |this| this.read(buf));
         // Reading may have made something to say (a key update, an alert).
-        if let Poll::Ready(Err(e)) = self.network.poll_send(cx)
+        let sent = self.network.poll_send(cx);
+        let received = received?;
+        if let Poll::Ready(Err(e)) = sent
             && received == Received::Nothing
         {
             return Poll::Ready(Err(e));

@@ -58,6 +58,8 @@ functions! {
     SSL_get_wbio: fn(*const Ssl) -> *mut Bio;
     SSL_set0_rbio: fn(*mut Ssl, *mut Bio);
     SSL_set0_wbio: fn(*mut Ssl, *mut Bio);
+    SSL_get_ex_data: fn(*const Ssl, c_int) -> *mut c_void;
+    SSL_set_ex_data: fn(*mut Ssl, c_int, *mut c_void) -> c_int;
     BIO_meth_new: fn(c_int, *const c_char) -> *mut BioMethod;
     BIO_meth_set_read: fn(*mut BioMethod, BioRead) -> c_int;
     BIO_meth_set_write: fn(*mut BioMethod, BioWrite) -> c_int;
@@ -83,6 +85,9 @@ const BIO_FLAGS_READ: c_int = 1;
 const BIO_FLAGS_SHOULD_RETRY: c_int = 8;
 const BIO_CTRL_EOF: c_int = 2;
 const BIO_CTRL_FLUSH: c_int = 11;
+
+/// So many numbers for what others keep with a session are looked at. mod_ssl has one of the first.
+const EX_DATA: c_int = 64;
 
 struct OpenSsl {
     functions: Functions,
@@ -155,6 +160,26 @@ impl OpenSsl {
             (functions.BIO_meth_set_ctrl)(method.as_ptr(), bio_ctrl);
             Some(OpenSsl { functions, method })
         }
+    }
+}
+
+/// Has mod_ssl's session, if `c` has one, forget `r`. mod_ssl keeps the last request there and asks it how
+/// certificates are verified, also in a handshake that a client ends after the 101 (`SSLVerifyClient` of a section).
+/// Without a request it asks the virtual host, as in a connection's first handshake. False if that is not
+/// possible, and the request must stay.
+///
+/// # Safety
+/// Both must be live and owned by the caller.
+pub unsafe fn forget_request(c: NonNull<ffi::conn_rec>, r: *mut ffi::request_rec) -> bool {
+    // SAFETY: the caller guarantees both; the session lives as long as its connection is not shut down. A number
+    // that OpenSSL has not given out gives NULL.
+    unsafe {
+        let Some(ssl) = connection::kept(c).and_then(|kept| kept.ssl) else { return false };
+        let Some(openssl) = OPENSSL.get().and_then(Option::as_ref) else { return false };
+        let (openssl, ssl) = (&openssl.functions, ssl.as_ptr());
+        let mut numbers = 0..EX_DATA;
+        let number = numbers.find(|n| (openssl.SSL_get_ex_data)(ssl, *n) == r.cast());
+        number.is_some_and(|n| (openssl.SSL_set_ex_data)(ssl, n, ptr::null_mut()) == 1)
     }
 }
 
@@ -237,16 +262,18 @@ impl Tls {
     pub fn read(&self, buf: &mut [u8]) -> Received {
         let failed = |code| !matches!(code, SSL_ERROR_WANT_READ | SSL_ERROR_ZERO_RETURN);
         let mut given = self.read_once(buf);
+        let mut why = None;
         if given.is_err_and(failed) {
             // Perhaps an error lay in the thread's list, from another session.
-            self.forget_errors();
+            why = self.take_error();
             given = self.read_once(buf);
         }
         match given {
             Ok(n) => Received::Data(n),
             Err(SSL_ERROR_WANT_READ) => Received::Nothing,
             Err(SSL_ERROR_ZERO_RETURN) => Received::End,
-            Err(_) => Received::Broken(self.take_error()),
+            // A broken session gives its reason once only.
+            Err(_) => Received::Broken(self.take_error().or(why)),
         }
     }
 

@@ -5,6 +5,7 @@ use super::blocks;
 use super::connection::end_request;
 use super::log::{self, Level};
 use super::log_record::LogRecord;
+use super::mod_ssl;
 use super::request::RequestRef;
 use crate::ffi;
 use std::ptr::NonNull;
@@ -85,7 +86,13 @@ impl Suspended {
         // kept alive, nothing refers to the old one (S24); on event the allocator is the connection's (S23).
         let request = unsafe {
             let pool = (*c.c.as_ptr()).pool;
-            match LogRecord::of(r.as_ptr()) {
+            let record = match LogRecord::of(r.as_ptr()) {
+                Ok(_) if is_tls && !mod_ssl::forget_request(c.c, r.as_ptr()) => {
+                    Err("the client's TLS session may refer to it")
+                }
+                record => record,
+            };
+            match record {
                 Ok(record) => {
                     blocks::destroy_request(pool, (*r.as_ptr()).pool, is_tls);
                     Request::Record(record)

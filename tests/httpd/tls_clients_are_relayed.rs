@@ -40,6 +40,7 @@ async fn another_modules_filter_sees_every_byte() {
         }
         let ways = httpd.log().count("client-tls: ");
         assert_eq!((ways, httpd.log().count(way)), (2, 2), "{way}");
+        assert_eq!(httpd.log().count("stays in memory"), 0, "{way}");
         for line in httpd.sessions_logged(2).await {
             assert!(line.received > BYTES as u64, "{way}: {line:?}");
         }
