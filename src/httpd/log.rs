@@ -3,7 +3,7 @@
 
 use super::request::RequestRef;
 use crate::ffi;
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::panic::Location;
 
 /// httpd's levels, as far as this module uses them.
@@ -23,25 +23,15 @@ pub enum Level {
 /// A line about the server as a whole. Before httpd has a server it goes to stderr.
 #[track_caller]
 pub fn server(level: Level, text: &str) {
-    let (file, line) = place();
-    let text = c_text(text);
     // SAFETY: ap_server_conf is set by httpd's main and stays valid while the process lives;
     // ap_log_error_ takes NULL as well, copies the text and is thread-safe.
     unsafe {
         let server = ffi::ap_server_conf;
-        if enabled(level, ffi::ap_get_server_module_loglevel(server, module_index())) {
-            let (index, level) = (module_index(), level as c_int);
-            ffi::ap_log_error_(
-                file.as_ptr(),
-                line,
-                index,
-                level,
-                0,
-                server,
-                c"%s".as_ptr(),
-                text.as_ptr(),
-            );
-        }
+        let configured = ffi::ap_get_server_module_loglevel(server, module_index());
+        let text = || text.to_owned();
+        write(level, configured, text, |file, line, index, level, text| {
+            ffi::ap_log_error_(file, line, index, level, 0, server, c"%s".as_ptr(), text);
+        });
     }
 }
 
@@ -51,21 +41,10 @@ pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String
     let r = request.as_ptr();
     // SAFETY: RequestRef guarantees a live request_rec; httpd copies the text.
     unsafe {
-        if enabled(level, ffi::ap_get_request_module_loglevel(r, module_index())) {
-            let (file, line) = place();
-            let text = c_text(&text());
-            let (index, level) = (module_index(), level as c_int);
-            ffi::ap_log_rerror_(
-                file.as_ptr(),
-                line,
-                index,
-                level,
-                0,
-                r,
-                c"%s".as_ptr(),
-                text.as_ptr(),
-            );
-        }
+        let configured = ffi::ap_get_request_module_loglevel(r, module_index());
+        write(level, configured, text, |file, line, index, level, text| {
+            ffi::ap_log_rerror_(file, line, index, level, 0, r, c"%s".as_ptr(), text);
+        });
     }
 }
 
@@ -77,33 +56,28 @@ pub fn request(level: Level, request: &RequestRef, text: impl FnOnce() -> String
 pub unsafe fn connection(level: Level, c: *mut ffi::conn_rec, text: impl FnOnce() -> String) {
     // SAFETY: the caller guarantees c; httpd copies the text.
     unsafe {
-        if enabled(level, ffi::ap_get_conn_module_loglevel(c, module_index())) {
-            let (file, line) = place();
-            let text = c_text(&text());
-            let (index, level) = (module_index(), level as c_int);
-            ffi::ap_log_cerror_(
-                file.as_ptr(),
-                line,
-                index,
-                level,
-                0,
-                c,
-                c"%s".as_ptr(),
-                text.as_ptr(),
-            );
-        }
+        let configured = ffi::ap_get_conn_module_loglevel(c, module_index());
+        write(level, configured, text, |file, line, index, level, text| {
+            ffi::ap_log_cerror_(file, line, index, level, 0, c, c"%s".as_ptr(), text);
+        });
     }
 }
 
-/// Where the caller's caller logs from, for httpd to show at debug.
+/// Gives `to` file, line, module, level and text, if `level` is on. Both strings live during that call. File and
+/// line are the caller's caller's, for httpd to show at debug.
 #[track_caller]
-fn place() -> (CString, c_int) {
-    let place = Location::caller();
-    (c_text(place.file()), place.line() as c_int)
-}
-
-fn enabled(level: Level, configured: c_int) -> bool {
-    level as c_int <= configured
+fn write(
+    level: Level,
+    configured: c_int,
+    text: impl FnOnce() -> String,
+    to: impl FnOnce(*const c_char, c_int, c_int, c_int, *const c_char),
+) {
+    if level as c_int <= configured {
+        let place = Location::caller();
+        let (file, text) = (c_text(place.file()), c_text(&text()));
+        let line = place.line() as c_int;
+        to(file.as_ptr(), line, module_index(), level as c_int, text.as_ptr());
+    }
 }
 
 fn module_index() -> c_int {
